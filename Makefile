@@ -28,10 +28,10 @@ check: $(VENV)/.installed-test  ## formatting, lint, strict types, and which mod
 	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted as ruff does it; "make format" puts it right.' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@sh scripts/quietly.sh 'Checking the import contracts' $(BIN)/lint-imports
 
 format: $(VENV)/.installed-test  ## put right what ruff can
-	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-test  ## measure on this machine; each benchmark prints ratios of one run
