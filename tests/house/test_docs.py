@@ -178,13 +178,15 @@ def missing_files(document: Path, root: Path) -> Iterator[str]:
 
 def test_links_lead_somewhere(root: Path, tracked: list[Path]) -> None:
     documents = [root / path for path in tracked if path.suffix == ".md"]
-    assert [line for document in documents for line in broken_links(document, root)] == []
+    broken = [line for document in documents for line in broken_links(document, root)]
+    assert not broken, "\n" + "\n".join(broken)
 
 
 def test_named_files_exist(root: Path, tracked: list[Path]) -> None:
     # The changelog also names what is gone.
     documents = [root / path for path in tracked if path.suffix == ".md" and path.name != "CHANGELOG.md"]
-    assert [line for document in documents for line in missing_files(document, root)] == []
+    missing = [line for document in documents for line in missing_files(document, root)]
+    assert not missing, "\n" + "\n".join(missing)
 
 
 @pytest.fixture
@@ -268,7 +270,7 @@ def test_no_machine_shows_through(root: Path, tracked: list[Path]) -> None:
     for path in tracked:
         found += machines(path.as_posix(), path.as_posix())
         found += machines(path.as_posix(), (root / path).read_bytes().decode("utf-8", "replace"))
-    assert found == []
+    assert not found, "\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize(

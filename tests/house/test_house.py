@@ -135,7 +135,8 @@ def test_the_house_is_in_order(root: Path, tracked: list[Path]) -> None:
         if name in modules:
             findings += first_sentences(name, source)
             findings += functions(name, source)
-    assert verdict(findings, EXCEPTIONS) == []
+    wrong = verdict(findings, EXCEPTIONS)
+    assert not wrong, "\n" + "\n".join(wrong)
 
 
 # The rules themselves: each is shown a fault that it must find, and the nearest thing that is none.
