@@ -1,0 +1,57 @@
+"""The seam between writers and broadcasters: an ordered log of commits, written as a list of promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from sqla_realtime.commit import Commit, Entry, Position
+
+# Whether the transaction committed; None while that is not known yet.
+Outcome = bool | None
+Probe = Callable[[], Outcome]
+
+
+class Ticket(Protocol):
+    """A commit's place in line, from the moment its COMMIT begins."""
+
+    def finish(self, committed: bool) -> None:
+        """Tell how the COMMIT ended: True enters the commit into the log at its place, False gives the place up.
+
+        Any thread; never blocks, never raises. Only the first call counts.
+        """
+
+    def doubt(self) -> None:
+        """Tell that nobody can know how the COMMIT ended. The log then says that the commit's channels changed, without
+        a row of it: readers reload, and nothing uncommitted is sent. Any thread; never blocks, never raises."""
+
+
+class Broker(ABC):
+    """An ordered log of commits.
+
+    Order: one for all readers. For two commits that changed the same row it is the order of their COMMITs.
+    Loss: none while the log lives. A log that does not outlive its process begins anew under another epoch.
+    """
+
+    @abstractmethod
+    def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
+        """Take a place in line for a commit; called in the writer's thread just before its COMMIT is sent.
+
+        Never blocks. ``probe`` answers how the COMMIT ended where no event will tell; it is asked from any thread.
+        """
+
+    @abstractmethod
+    async def head(self) -> Position:
+        """A position at or after every commit that was visible in the database when this was called.
+
+        May wait for COMMITs that are under way, never for longer than the tier's patience.
+        """
+
+    @abstractmethod
+    def follow(self, after: Position) -> AsyncIterator[Entry]:
+        """Every entry after a position, in order, for ever.
+
+        Raises PositionGone where the log does not reach back that far. Any other exception means that the connection
+        to the log was lost; the reader follows again from its last entry.
+        """

@@ -1,0 +1,171 @@
+"""The log of one process: commits enter it in the order in which their COMMITs began, as each ends.
+
+Two threads may return from COMMIT in the order A, B and get here in the order B, A. A later writer of the same row can
+begin its COMMIT only after the earlier one's has ended, so the order of beginnings is the order of the rows. Places in
+line are handed out under a lock at the beginning; a commit enters the log when every earlier place is settled. No
+COMMIT waits for another, only the entry into the log does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from enum import Enum, auto
+
+from sqla_realtime.brokers.base import Broker, Probe
+from sqla_realtime.commit import Commit, Entry, Position, new_epoch
+from sqla_realtime.history import Bounds, History
+
+log = logging.getLogger(__name__)
+
+# How often places that no event will settle are looked at while somebody waits for them.
+PROBE_INTERVAL = 0.005
+
+
+class _State(Enum):
+    OPEN = auto()  # its COMMIT is under way
+    COMMITTED = auto()
+    FAILED = auto()
+    PASSED = auto()  # the line moved on without it
+
+
+class _Place:
+    """One place in line; a Ticket."""
+
+    __slots__ = ("_broker", "begun", "commit", "probe", "state")
+
+    def __init__(self, broker: MemoryBroker, commit: Commit, probe: Probe | None, begun: float) -> None:
+        self._broker = broker
+        self.commit = commit
+        self.probe = probe
+        self.begun = begun
+        self.state = _State.OPEN
+
+    def finish(self, committed: bool) -> None:
+        self._broker._settle(self, self.commit if committed else None)
+
+    def doubt(self) -> None:
+        self._broker._settle(self, self.commit.in_doubt())
+
+
+class MemoryBroker(Broker):
+    """The default tier: no service, no SQL; a restart of the process is a new epoch.
+
+    ``patience`` is how many seconds a COMMIT may keep later commits waiting for their place. After that the line moves
+    on without it, and when it ends it enters the log in doubt, because its order is no longer known.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        patience: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._line: deque[_Place] = deque()
+        self._history = History(Position(new_epoch(), 0), bounds or Bounds(), clock)
+        self._patience = patience
+        self._clock = clock
+        self._followers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def begin(self, commit: Commit, probe: Probe | None = None) -> _Place:
+        place = _Place(self, commit, probe, self._clock())
+        with self._lock:
+            self._line.append(place)
+            if probe is not None:
+                self._wake()
+        return place
+
+    async def head(self) -> Position:
+        with self._lock:
+            awaited = list(self._line)
+        while any(place.state is _State.OPEN for place in awaited):
+            await asyncio.sleep(PROBE_INTERVAL)
+            self._look()
+        with self._lock:
+            return self._history.head
+
+    async def follow(self, after: Position) -> AsyncIterator[Entry]:
+        wake = asyncio.Event()
+        with self._lock:
+            self._followers[wake] = asyncio.get_running_loop()
+        try:
+            while True:
+                wake.clear()
+                with self._lock:
+                    entries = self._history.after(after)
+                for entry in entries:
+                    yield entry
+                    after = entry.position
+                if not entries:
+                    await self._sleep(wake)
+        finally:
+            with self._lock:
+                del self._followers[wake]
+
+    async def _sleep(self, wake: asyncio.Event) -> None:
+        """Wait for an entry, looking meanwhile after places that no event may ever settle."""
+        with self._lock:
+            probing = any(place.probe for place in self._line)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), PROBE_INTERVAL if probing else self._patience)
+        self._look()
+
+    def _look(self) -> None:
+        """Ask the probes, and pass over a head of the line that has tried everybody's patience."""
+        with self._lock:
+            probed = [(place, place.probe) for place in self._line if place.probe and place.state is _State.OPEN]
+        for place, probe in probed:
+            outcome = probe()
+            if outcome is not None:
+                place.finish(outcome)
+        with self._lock:
+            now = self._clock()
+            while self._line and self._line[0].begun + self._patience <= now:
+                if self._line[0].state is _State.OPEN:
+                    self._line[0].state = _State.PASSED
+                    log.warning(
+                        "A COMMIT has been under way for %.0f s; later commits no longer wait for it. If it ends well, "
+                        "its channels are reloaded. [commit-passed]",
+                        self._patience,
+                    )
+                self._advance()
+
+    def _settle(self, place: _Place, commit: Commit | None) -> None:
+        with self._lock:
+            if place.state is _State.PASSED and commit is not None:
+                self._append(commit.in_doubt())
+                self._wake()
+            elif place.state is _State.OPEN:
+                place.commit = commit or place.commit
+                place.state = _State.FAILED if commit is None else _State.COMMITTED
+                self._advance()
+                return
+            place.state = _State.FAILED
+
+    def _advance(self) -> None:
+        """Let everything into the log that nothing earlier holds back."""
+        entered = False
+        while self._line and self._line[0].state is not _State.OPEN:
+            place = self._line.popleft()
+            if place.state is _State.COMMITTED:
+                self._append(place.commit)
+                entered = True
+        if entered:
+            self._wake()
+
+    def _append(self, commit: Commit) -> None:
+        epoch, offset = self._history.head
+        self._history.append(Entry(Position(epoch, offset + 1), commit))
+
+    def _wake(self) -> None:
+        for event, loop in self._followers.items():
+            if not event.is_set():
+                # A loop that is closing takes no calls; its follower is about to go.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,169 @@
+"""Notices what flushes do to published rows: which row, what kind of change, which attributes, and where it was before.
+
+Mapper events, on published models only: they come in the order of the statements, know the Connection, see orphans and
+keys that the flush itself writes, and cost other models nothing. The values that decide a row's old channel are read
+from the database just before its UPDATE or DELETE, because the object in memory may be older than the row.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, event, inspect
+from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
+from sqlalchemy.orm.attributes import PASSIVE_NO_INITIALIZE, get_history
+
+from sqla_realtime.capture.guard import aside
+from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.schema.reader import read_attributes
+from sqla_realtime.schema.registry import Family, Registry
+
+log = logging.getLogger(__name__)
+
+EVENTS = ("after_insert", "before_update", "before_delete")
+
+Key = tuple[Any, ...]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Where a row was touched. ``wanted``: whether one of its publications has readers."""
+
+    session: Session
+    ledger: Ledger
+    connection: Connection
+    mapper: Mapper[Any]
+    family: Family
+    wanted: bool
+
+
+class FlushWatcher:
+    """Records a Touch for every published row that a flush inserts, updates or deletes.
+
+    ``ledger_of`` answers None for a Session that is not enabled. ``wants`` tells whether a pattern has readers; where
+    none has, nothing is read and the fact alone is recorded.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        ledger_of: Callable[[Session, Connection], Ledger | None],
+        wants: Callable[[str], bool],
+    ) -> None:
+        self._registry = registry
+        self._ledger_of = ledger_of
+        self._wants = wants
+        self._order = itertools.count()
+        self._origins: WeakKeyDictionary[Session, dict[Key, Values]] = WeakKeyDictionary()
+        self._watched: set[Mapper[Any]] = set()
+
+    def watch(self, mapper: Mapper[Any]) -> None:
+        """Listen to a published model and to its subclasses, those mapped later too."""
+        if self._watched.isdisjoint(mapper.iterate_to_root()):
+            self._watched.add(mapper)
+            for name in EVENTS:
+                event.listen(mapper.class_, name, getattr(self, f"_{name}"), propagate=True)
+
+    def start(self, session: Session) -> None:
+        """A flush begins: what an earlier one read may be old."""
+        self._origins.pop(session, None)
+
+    def _after_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
+        self._note(self._insert, mapper, connection, target)
+
+    def _before_update(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
+        self._note(self._update, mapper, connection, target)
+
+    def _before_delete(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
+        self._note(self._delete, mapper, connection, target)
+
+    def _note(
+        self, note: Callable[[_Scene, object], None], mapper: Mapper[Any], connection: Connection, target: object
+    ) -> None:
+        session = object_session(target)
+        ledger = self._ledger_of(session, connection) if session is not None else None
+        if session is None or ledger is None:
+            return
+        try:
+            family = self._registry.of(mapper)
+            wanted = any(map(self._wants, family.patterns))
+            note(_Scene(session, ledger, connection, mapper, family, wanted), target)
+        except Exception:
+            # The user's flush goes on. That something happened is remembered, so readers reload instead of guessing.
+            log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
+            ledger.lost.add(mapper)
+
+    def _insert(self, scene: _Scene, target: object) -> None:
+        self._record(scene, scene.mapper.primary_key_from_instance(target), Touch("create", scene.mapper))
+
+    def _update(self, scene: _Scene, target: object) -> None:
+        state: InstanceState[Any] = inspect(target)
+        key = tuple(scene.mapper.primary_key_from_instance(target))
+        # Without an identity it takes over the row of an object that the same flush deletes: a row switch.
+        old_key = key if state.key is None else tuple(state.key[1])
+        before, touched = _differences(scene.mapper, state)
+        if state.key is not None and not touched:
+            return
+        moved = state.key is None or old_key != key or not scene.family.placeholders.isdisjoint(touched)
+        if moved and scene.wanted:
+            before |= self._origin(scene, old_key, scene.session.dirty)
+        if old_key != key:
+            self._record(scene, old_key, Touch("destroy", scene.mapper, before))
+            self._record(scene, key, Touch("create", scene.mapper))
+        else:
+            changed = None if state.key is None else touched | scene.family.volatile
+            self._record(scene, key, Touch("update", scene.mapper, before, changed))
+
+    def _delete(self, scene: _Scene, target: object) -> None:
+        key = tuple(inspect(target).key[1])
+        before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
+        self._record(scene, key, Touch("destroy", scene.mapper, before))
+
+    def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
+        touch.order = next(self._order)
+        scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
+
+    def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values:
+        """The stored values that decide the channels of the row ``key``, locked as its statement is about to do.
+
+        ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
+        the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
+        """
+        if not scene.family.placeholders:
+            return {}
+        origins = self._origins.setdefault(scene.session, {})
+        if key not in origins:
+            keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+            with aside(scene.connection, scene.ledger):
+                names = sorted(scene.family.placeholders)
+                origins.update(read_attributes(scene.connection, scene.mapper, names, list(keys)))
+        return origins.pop(key, {})
+
+
+def _identity(target: object) -> Key:
+    state: InstanceState[Any] = inspect(target)
+    return tuple(state.key[1]) if state.key is not None else ()
+
+
+def _differences(mapper: Mapper[Any], state: InstanceState[Any]) -> tuple[Values, frozenset[str]]:
+    """The column attributes that an UPDATE will set to something else, and what they were where that is known.
+
+    Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
+    """
+    before: Values = {}
+    touched = set()
+    for name in state.committed_state:
+        if name in mapper.column_attrs:
+            added, _, deleted = get_history(state.obj(), name, PASSIVE_NO_INITIALIZE)
+            if added or deleted:
+                touched.add(name)
+            if deleted:
+                before[name] = deleted[0]
+    return before, frozenset(touched)

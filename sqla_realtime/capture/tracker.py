@@ -1,0 +1,123 @@
+"""Which changes survive a tree of savepoints, and what they amount to: pure decisions, no Session and no database.
+
+A transaction is a stack of frames, one per open savepoint. Releasing a savepoint merges its frames into the one below,
+rolling it back forgets them. Whatever is left when the transaction commits is its net effect. A savepoint that was set
+before the tracker existed has no frame; rolling back to it forgets everything, which is right: all of it came later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Kind = Literal["create", "update", "destroy"]
+
+
+@dataclass(slots=True)
+class Touch:
+    """What happened to one row so far.
+
+    ``subject`` is what the row is mapped by, opaque here. ``before`` are the values that its attributes had in the
+    database before, where they are known; ``touched`` the attributes that may differ now, None for any of them.
+    ``order`` sorts touches into the order in which they were made.
+    """
+
+    kind: Kind
+    subject: Any = None
+    before: Mapping[str, Any] = field(default_factory=dict)
+    touched: frozenset[str] | None = None
+    order: int = 0
+
+
+def compose(earlier: Touch | None, later: Touch) -> Touch | None:
+    """What two touches of one row amount to; None where the row was never there, before or after."""
+    if earlier is None:
+        return later
+    if earlier.kind == "create":
+        return None if later.kind == "destroy" else replace(earlier, subject=later.subject)
+    kind: Kind = "destroy" if later.kind == "destroy" else "update"
+    order = later.order if kind == "destroy" else earlier.order
+    if earlier.touched is None:
+        return Touch(kind, later.subject, earlier.before, None, order)
+    # What the later touch found is what was there before the transaction only where the earlier one did not touch it.
+    found = {name: value for name, value in later.before.items() if name not in earlier.touched}
+    touched = None if later.touched is None else earlier.touched | later.touched
+    return Touch(kind, later.subject, {**found, **earlier.before}, touched, order)
+
+
+class Tracker:
+    """The touches of one open transaction, by row key. Belongs to the thread that holds the transaction."""
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[str | None, dict[Hashable, Touch]]] = [(None, {})]
+
+    def record(self, key: Hashable, touch: Touch) -> None:
+        """Add a touch of the row ``key`` to the innermost savepoint."""
+        _lay(self._frames[-1][1], key, touch)
+
+    def savepoint(self, name: str | None = None) -> None:
+        """A savepoint was set; its name may become known later."""
+        self._frames.append((name, {}))
+
+    def name(self, name: str) -> None:
+        """The innermost savepoint's name became known.
+
+        If another one has it, the innermost was announced and never set: what it holds belongs to the one below.
+        """
+        if len(self._frames) > 1 and self._frames[-1][0] is None:
+            rows = self._frames.pop()[1]
+            if self._index(name) is None:
+                self._frames.append((name, rows))
+            else:
+                self._merge(rows)
+
+    def release(self, name: str) -> None:
+        """A savepoint was released, and with it every later one."""
+        index = self._index(name)
+        if index is None:
+            return
+        released = self._frames[index:]
+        del self._frames[index:]
+        for _, rows in released:
+            self._merge(rows)
+
+    def rollback(self, name: str) -> None:
+        """The transaction was rolled back to a savepoint, which stays set."""
+        index = self._index(name)
+        if index is None:
+            self._frames = [(None, {})]
+        else:
+            del self._frames[index:]
+            self._frames.append((name, {}))
+
+    def net(self) -> dict[Hashable, Touch]:
+        """Every row that may differ after the transaction."""
+        net: dict[Hashable, Touch] = {}
+        for _, rows in self._frames:
+            for key, touch in rows.items():
+                _lay(net, key, touch)
+        return net
+
+    def __bool__(self) -> bool:
+        return any(rows for _, rows in self._frames)
+
+    def _merge(self, later: Mapping[Hashable, Touch]) -> None:
+        rows = self._frames[-1][1]
+        for key, touch in later.items():
+            _lay(rows, key, touch)
+
+    def _index(self, name: str) -> int | None:
+        for index in range(len(self._frames) - 1, 0, -1):
+            if self._frames[index][0] == name:
+                return index
+        return None
+
+
+def _lay(rows: dict[Hashable, Touch], key: Hashable, touch: Touch) -> None:
+    """Put a later touch on a row; a row that came and went leaves nothing."""
+    whole = compose(rows.get(key), touch)
+    if whole is None:
+        rows.pop(key, None)
+    else:
+        rows[key] = whole

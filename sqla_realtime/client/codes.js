@@ -1,0 +1,15 @@
+/** The wire's constants, generated from sqla_realtime/protocol/codes.py. */
+
+export const SUBPROTOCOL = "sqla-realtime.v1"
+
+export const CLOSE = Object.freeze({
+  "bad-messages": 4400,
+  "restarting": 4500,
+  "token-expired": 4501,
+  "slow-consumer": 4502,
+  "hello-timeout": 4503,
+  "too-many-connections": 4504,
+})
+
+/** Do not come back? */
+export const isFinal = code => (code >= 4400 && code < 4500) || [1002, 1003, 1007, 1008, 1009, 1010].includes(code)

@@ -1,0 +1,95 @@
+"""What travels: a Change is one row's part in a transaction, a Commit all of them, an Entry a Commit with its Position."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+ChangeType = Literal["create", "update", "destroy"]
+Cause = Literal["enter", "leave"]
+
+# 2**53 - 1 is the last integer that JavaScript holds exactly; no log counts beyond it.
+MAX_OFFSET = 2**53 - 1
+_MAX_EPOCH = 32
+
+
+class Position(NamedTuple):
+    """A place in one log: its ``epoch`` names the log's incarnation, ``offset`` counts its commits from 1."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """The position that ``str()`` wrote, or None for any other text."""
+        epoch, dot, digits = text.rpartition(".")
+        if not dot or not epoch or len(epoch) > _MAX_EPOCH or not epoch.isascii() or not epoch.isalnum():
+            return None
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 16 or str(int(digits)) != digits:
+            return None
+        offset = int(digits)
+        return cls(epoch, offset) if offset <= MAX_OFFSET else None
+
+
+def new_epoch() -> str:
+    """A name that no other incarnation of a log has: 48 random bits."""
+    return secrets.token_hex(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row's part in a transaction, as one channel sees it.
+
+    ``record`` is the row's JSON text in UTF-8, made once and never parsed again; None for ``destroy``. ``changed`` are
+    field names, for ``update`` only. ``cause`` tells a move between channels from a birth or a death.
+    """
+
+    channel: str
+    type: ChangeType
+    cls: str
+    id: str
+    record: bytes | None = None
+    changed: tuple[str, ...] = ()
+    cause: Cause | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly: what the history is charged."""
+        return len(self.channel) + len(self.id) + len(self.record or b"") + 200
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything one transaction did to published rows, in order.
+
+    ``invalidated`` names the channels, or the patterns (which stand for all their channels), whose rows changed in a way
+    that is not told row by row. ``origin`` is the writer's own name for itself, never a reader's business.
+    """
+
+    changes: tuple[Change, ...]
+    invalidated: frozenset[str] = frozenset()
+    origin: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly."""
+        return sum(change.size for change in self.changes) + 200
+
+    def in_doubt(self) -> Commit:
+        """The same without a row of it: its channels have changed, or perhaps they have not."""
+        return Commit((), self.invalidated | {change.channel for change in self.changes})
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.changes or self.invalidated)
+
+
+class Entry(NamedTuple):
+    """A commit at its place in the log."""
+
+    position: Position
+    commit: Commit

@@ -1,0 +1,206 @@
+"""Every exception of the package: what happened, why, and the next keystroke, under a code that does not change.
+
+::
+
+    RealtimeError
+    ├── DeclarationError        raised by publish(), channel(), enable(): the mistake is in the application's code
+    │   ├── NotMapped               not-mapped
+    │   ├── SchemaMissing           no-schema
+    │   ├── SchemaMismatch          schema-mismatch
+    │   ├── SchemaUnsendable        schema-unsendable
+    │   ├── SecretColumn            secret-column
+    │   ├── BadPattern              bad-pattern
+    │   ├── UnknownPlaceholder      unknown-placeholder
+    │   ├── BadParameterType        bad-parameter-type
+    │   ├── OverlappingPatterns     overlapping-patterns
+    │   ├── PublishedTwice          published-twice
+    │   ├── BadRule                 bad-rule
+    │   ├── RuleTwice               rule-twice
+    │   └── NotEnableable           not-enableable
+    ├── ConfigurationError      raised by Settings, start(), init_app(): the mistake is in the configuration
+    │   ├── BadSetting              bad-setting
+    │   ├── WeakSecret              weak-secret
+    │   ├── PortInUse               port-in-use
+    │   └── NotEnabled              not-enabled
+    └── PositionGone            position-gone, raised by Broker.follow(): the log no longer reaches back that far
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RealtimeError(Exception):
+    """Base of every exception of this package.
+
+    ``code`` is stable and may be compared. ``message`` and ``fix`` are templates that the keyword arguments fill; the
+    arguments stay readable as ``facts``.
+    """
+
+    code: ClassVar[str] = "realtime-error"
+    message: ClassVar[str] = "{reason}"
+    fix: ClassVar[str] = ""
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__(facts)
+        self.facts = facts
+
+    def __str__(self) -> str:
+        text = self.message.format(**self.facts)
+        if self.fix:
+            text += "\n" + self.fix.format(**self.facts)
+        return f"{text} [{self.code}]"
+
+
+class DeclarationError(RealtimeError):
+    """A declaration that cannot be kept; raised where it is written, before anything is published."""
+
+
+class NotMapped(DeclarationError):
+    """publish() was given something that SQLAlchemy does not map."""
+
+    code = "not-mapped"
+    message = "publish({model!r}): this is not a mapped class."
+    fix = "Pass the model class itself, after its mapping is complete."
+
+
+class SchemaMissing(DeclarationError):
+    """publish() was called without schema=; the draft leaves out what looks secret."""
+
+    code = "no-schema"
+    message = "publish({model}) needs schema=: without one, every column would leave the house."
+    fix = "Start from this draft and delete what a browser must not see:\n\n{draft}"
+
+
+class SchemaMismatch(DeclarationError):
+    """A field of the schema names no attribute of the model."""
+
+    code = "schema-mismatch"
+    message = "{schema}.{field} reads {model}.{attribute}, which does not exist (there are: {attributes})."
+    fix = "Rename the field, or give it validation_alias= with the attribute's name."
+
+
+class SchemaUnsendable(DeclarationError):
+    """The schema can produce what strict JSON, or a live record, cannot carry."""
+
+    code = "schema-unsendable"
+    message = "{schema}: {reason}"
+    fix = "{remedy}"
+
+
+class SecretColumn(DeclarationError):
+    """A published column's name looks like a secret."""
+
+    code = "secret-column"
+    message = "{schema}.{field} would send {model}.{attribute}, whose name looks like a secret."
+    fix = 'Remove the field. If it is meant to be seen: publish(..., expose=["{field}"]).'
+
+
+class BadPattern(DeclarationError):
+    """A channel pattern that cannot be parsed, or whose names could not be told apart again."""
+
+    code = "bad-pattern"
+    message = "Channel pattern {pattern!r}: {reason}."
+    fix = 'Patterns look like "projects/{{project_id}}/pages"; letters, digits and _ . ~ - : / around placeholders.'
+
+
+class UnknownPlaceholder(DeclarationError):
+    """A placeholder that names no column attribute of the model."""
+
+    code = "unknown-placeholder"
+    message = "Channel pattern {pattern!r}: {model} has no column attribute {placeholder!r} (there are: {attributes})."
+    fix = "A placeholder is an attribute of the row; rename it."
+
+
+class BadParameterType(DeclarationError):
+    """A placeholder whose column's type has no canonical text."""
+
+    code = "bad-parameter-type"
+    message = "Channel pattern {pattern!r}: {model}.{placeholder} is {type}, which can't be a channel parameter."
+    fix = "Parameters are int, str, bool, UUID, date or Enum columns."
+
+
+class OverlappingPatterns(DeclarationError):
+    """Two patterns that could name the same channel under different rules."""
+
+    code = "overlapping-patterns"
+    message = "Channel patterns {pattern!r} and {other!r} can name the same channel, so its rule would be a guess."
+    fix = "Give one of them a prefix of its own, or write the same pattern in both places."
+
+
+class PublishedTwice(DeclarationError):
+    """The same model on the same pattern again."""
+
+    code = "published-twice"
+    message = "{model} is already published on {pattern!r}."
+    fix = "One publication per model and pattern: remove one, or choose another pattern for the second schema."
+
+
+class BadRule(DeclarationError):
+    """A channel rule whose parameters are not the user and the pattern's placeholders."""
+
+    code = "bad-rule"
+    message = "The rule {rule} for {pattern!r} takes ({takes}), but it is called with ({wants})."
+    fix = "Write it as: def {rule}({wants}) -> bool"
+
+
+class RuleTwice(DeclarationError):
+    """A second rule for a pattern that has one."""
+
+    code = "rule-twice"
+    message = "The channel pattern {pattern!r} already has a rule."
+    fix = "Keep one: either join= in publish(), or one function under @realtime.channel({pattern!r})."
+
+
+class NotEnableable(DeclarationError):
+    """enable() was given something that makes no Sessions."""
+
+    code = "not-enableable"
+    message = "enable({target!r}): this makes no SQLAlchemy Sessions."
+    fix = "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session class or instance, or Flask-SQLAlchemy's db."
+
+
+class ConfigurationError(RealtimeError):
+    """A setting, or the moment of a call, that cannot work."""
+
+
+class BadSetting(ConfigurationError):
+    """A setting with a value it can't have, or one that does not exist."""
+
+    code = "bad-setting"
+    message = "Setting {name} from {source}: {reason}."
+    fix = "{remedy}"
+
+
+class WeakSecret(ConfigurationError):
+    """A signing secret that can be guessed."""
+
+    code = "weak-secret"
+    message = "The realtime secret has {length} bytes; tokens signed with it could be forged."
+    fix = 'Use at least 32 random bytes: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+
+
+class PortInUse(ConfigurationError):
+    """The server's port is taken."""
+
+    code = "port-in-use"
+    message = (
+        "Realtime could not listen on {host}:{port}: the port is in use, usually by a second worker or another app. "
+        "Changes committed in this process reach nobody."
+    )
+    fix = "Run one worker (gunicorn -w 1), stop the other process, or set REALTIME_PORT to a free port."
+
+
+class NotEnabled(ConfigurationError):
+    """start() before any enable(): nothing would ever be captured."""
+
+    code = "not-enabled"
+    message = "Realtime has no Session to listen to, so no commit would ever reach a browser."
+    fix = "Call realtime.enable(Session), or realtime.init_app(app, db), before start()."
+
+
+class PositionGone(RealtimeError):
+    """The log no longer holds everything after the position; the reader must start from a snapshot."""
+
+    code = "position-gone"
+    message = "The log does not reach back to {position}."

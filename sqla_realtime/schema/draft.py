@@ -1,0 +1,47 @@
+"""A first schema for a model that was published without one: every column but those that look secret."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy.orm import ColumnProperty, Mapper
+
+_SECRET = re.compile(
+    r"passw|passphrase|pwd|secret|token|hash|salt|api_?key|private|credential|otp|ssn|iban|card_?n|cvv|session_?id",
+    re.IGNORECASE,
+)
+
+
+def looks_secret(*names: str) -> bool:
+    """Whether one of these names is such that a reader would think twice before showing its values."""
+    return any(_SECRET.search(name) for name in names)
+
+
+def names_of(prop: ColumnProperty[Any]) -> tuple[str, ...]:
+    """The names by which a column goes: its attribute's and its own."""
+    return (prop.key, *(str(getattr(column, "name", "")) for column in prop.columns))
+
+
+def draft_schema(mapper: Mapper[Any]) -> str:
+    """Python source of a Pydantic schema for the mapper's columns."""
+    name = mapper.class_.__name__
+    lines = [f"class {name}Out(BaseModel, from_attributes=True):"]
+    for prop in mapper.column_attrs:
+        if looks_secret(*names_of(prop)):
+            lines.append(f"    # {prop.key} looks secret")
+        else:
+            lines.append(f"    {prop.key}: {_annotation(prop)}")
+    return "\n".join(lines)
+
+
+def _annotation(prop: ColumnProperty[Any]) -> str:
+    column = prop.columns[0]
+    try:
+        python_type = column.type.python_type
+    except NotImplementedError:
+        python_type = object
+    text = "Any" if python_type is object else python_type.__qualname__
+    if python_type.__module__ not in ("builtins", "__main__") and python_type is not object:
+        text = f"{python_type.__module__}.{text}"
+    return f"{text} | None" if getattr(column, "nullable", True) else text

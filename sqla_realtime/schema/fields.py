@@ -1,0 +1,115 @@
+"""How a schema's fields read a model's attributes; every mistake that can be known at declaration is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from sqlalchemy import BigInteger, Column
+from sqlalchemy.orm import ColumnProperty, Mapper
+
+from sqla_realtime.errors import SchemaMismatch, SchemaUnsendable, SecretColumn
+from sqla_realtime.schema.draft import looks_secret, names_of
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """One schema on one model.
+
+    ``attributes`` maps the attribute that a field reads to the name that the record gives it. ``opaque`` are those of
+    them that are no plain columns (hybrids, properties, expressions), and the computed fields: what they depend on is
+    not known, so they count as changed whenever anything did. ``text`` are the record's names of big integer keys.
+    """
+
+    schema: type[BaseModel]
+    attributes: dict[str, str]
+    opaque: frozenset[str]
+    text: frozenset[str]
+    needs_object: bool
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """The record's fields, as it spells them, in its order."""
+        computed = (field.alias or name for name, field in self.schema.model_computed_fields.items())
+        return (*self.attributes.values(), *computed)
+
+
+def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection[str]) -> Fields:
+    """The fields of ``schema`` on the model of ``mapper``.
+
+    Raises SchemaMismatch, SecretColumn (unless ``expose`` has the field) or SchemaUnsendable.
+    """
+    if schema.model_config.get("ser_json_inf_nan") == "constants":
+        raise SchemaUnsendable(
+            schema=schema.__name__,
+            reason="ser_json_inf_nan='constants' writes NaN and Infinity, which are not JSON.",
+            remedy="Remove that setting: they become null.",
+        )
+    attributes, opaque, text = {}, set(), set()
+    for name, info in schema.model_fields.items():
+        attribute = _attribute(schema, name, info)
+        column = _column(mapper, schema, name, attribute, expose)
+        spelled = info.serialization_alias or name
+        attributes[attribute] = spelled
+        if column is None:
+            opaque.add(spelled)
+        elif _is_big_key(column):
+            text.add(spelled)
+    for name, computed in schema.model_computed_fields.items():
+        opaque.add(computed.alias or name)
+    return Fields(schema, attributes, frozenset(opaque), frozenset(text), _needs_object(mapper, schema, attributes))
+
+
+def column_of(mapper: Mapper[Any], attribute: str) -> Column[Any] | None:
+    """The table's column behind a mapped attribute, or None where it is not a plain column."""
+    prop = mapper.attrs.get(attribute)
+    if isinstance(prop, ColumnProperty) and isinstance(prop.columns[0], Column):
+        return prop.columns[0]
+    return None
+
+
+def _attribute(schema: type[BaseModel], name: str, info: FieldInfo) -> str:
+    alias = info.validation_alias or info.alias or name
+    if not isinstance(alias, str):
+        raise SchemaUnsendable(
+            schema=schema.__name__,
+            reason=f"{name} has several validation aliases, so which attribute it reads is a guess.",
+            remedy="Give it one: validation_alias='attribute'.",
+        )
+    return alias
+
+
+def _column(
+    mapper: Mapper[Any], schema: type[BaseModel], name: str, attribute: str, expose: Collection[str]
+) -> Column[Any] | None:
+    model = mapper.class_.__name__
+    if not hasattr(mapper.class_, attribute):
+        known = ", ".join(sorted(mapper.all_orm_descriptors.keys()))
+        raise SchemaMismatch(schema=schema.__name__, field=name, model=model, attribute=attribute, attributes=known)
+    if attribute in mapper.relationships:
+        raise SchemaUnsendable(
+            schema=schema.__name__,
+            reason=f"{name} embeds the relationship {model}.{attribute}, whose own changes would not be sent.",
+            remedy="Publish the related model on the same channel instead.",
+        )
+    prop = mapper.attrs.get(attribute)
+    names = names_of(prop) if isinstance(prop, ColumnProperty) else (attribute,)
+    if looks_secret(name, *names) and name not in expose:
+        raise SecretColumn(schema=schema.__name__, field=name, model=model, attribute=attribute)
+    return column_of(mapper, attribute)
+
+
+def _is_big_key(column: Column[Any]) -> bool:
+    return isinstance(column.type, BigInteger) and bool(column.primary_key or column.foreign_keys)
+
+
+def _needs_object(mapper: Mapper[Any], schema: type[BaseModel], attributes: Collection[str]) -> bool:
+    """Whether the schema must be given an instance of the model: for what only Python computes, or validators that look."""
+    before = any(
+        validator.info.mode in ("before", "wrap")
+        for validator in schema.__pydantic_decorators__.model_validators.values()
+    )
+    return before or any(column_of(mapper, attribute) is None for attribute in attributes)

@@ -1,0 +1,107 @@
+"""A Publication: a model, the schema of what may leave, and the pattern of its channels; checked in full when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Column, ColumnElement, inspect
+from sqlalchemy.exc import NoInspectionAvailable
+from sqlalchemy.orm import Mapper
+
+from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, SchemaUnsendable, UnknownPlaceholder
+from sqla_realtime.schema.channels import Parameter, Pattern
+from sqla_realtime.schema.draft import draft_schema
+from sqla_realtime.schema.fields import column_of, read_fields
+from sqla_realtime.schema.record import Recorder
+
+
+class Publication:
+    """What one model sends on one pattern of channels. Immutable after it is made.
+
+    ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
+    the version counter): they are compared whenever the row was touched.
+    """
+
+    def __init__(
+        self,
+        model: type[Any],
+        schema: type[BaseModel] | None,
+        channel: str,
+        *,
+        name: str | None = None,
+        expose: Collection[str] = (),
+    ) -> None:
+        self.model = model
+        self.mapper = _mapper(model)
+        if schema is None:
+            raise SchemaMissing(model=model.__name__, draft=draft_schema(self.mapper))
+        if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+            raise SchemaUnsendable(
+                schema=getattr(schema, "__name__", repr(schema)),
+                reason="this is not a Pydantic model.",
+                remedy="Derive it from pydantic.BaseModel.",
+            )
+        self.pattern = Pattern(channel)
+        self.parameters = _parameters(self.mapper, self.pattern)
+        self.fields = read_fields(self.mapper, schema, expose)
+        self.recorder = Recorder(schema, self.fields.text)
+        self.volatile = frozenset(
+            prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0])
+        )
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"Publication({self.model.__name__}, {self.pattern.text!r})"
+
+    def cls(self, mapper: Mapper[Any]) -> str:
+        """The ``class`` of a row of this mapper; a subclass is named as itself."""
+        if mapper is self.mapper and self._name is not None:
+            return self._name
+        return mapper.class_.__name__
+
+    def channel(self, values: Mapping[str, Any]) -> str | None:
+        """The channel of a row with these attribute values, or None where it is in none."""
+        return self.pattern.name(values, self.parameters)
+
+    def where(self, values: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+        """The WHERE of one channel: the pattern's parameters as conditions."""
+        return [getattr(self.model, name) == values[name] for name in self.pattern.placeholders]
+
+
+def _mapper(model: object) -> Mapper[Any]:
+    try:
+        mapper = inspect(model)
+    except NoInspectionAvailable:
+        raise NotMapped(model=model) from None
+    if not isinstance(mapper, Mapper):
+        raise NotMapped(model=model)
+    return mapper
+
+
+def _parameters(mapper: Mapper[Any], pattern: Pattern) -> dict[str, Parameter]:
+    parameters = {}
+    model = mapper.class_.__name__
+    for placeholder in pattern.placeholders:
+        column = column_of(mapper, placeholder)
+        if column is None:
+            known = ", ".join(prop.key for prop in mapper.column_attrs)
+            raise UnknownPlaceholder(pattern=pattern.text, model=model, placeholder=placeholder, attributes=known)
+        try:
+            python_type = column.type.python_type
+        except NotImplementedError:
+            python_type = object
+        parameter = Parameter.of(python_type)
+        if parameter is None:
+            raise BadParameterType(
+                pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__
+            )
+        parameters[placeholder] = parameter
+    return parameters
+
+
+def _is_volatile(mapper: Mapper[Any], column: object) -> bool:
+    if not isinstance(column, Column):
+        return False
+    return bool(column.onupdate or column.server_onupdate or column.computed or column is mapper.version_id_col)

@@ -1,0 +1,51 @@
+"""A stored row as strict JSON: what the Pydantic schema makes of it, safe for every browser's JSON.parse."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_json
+
+# Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
+MAX_SAFE = 2**53 - 1
+_LONG_NUMBER = re.compile(rb"\d{16}")
+
+
+class Recorder:
+    """Makes the JSON text of one schema.
+
+    ``text_fields`` are the fields, as the record spells them, whose integers are always text.
+    """
+
+    def __init__(self, schema: type[BaseModel], text_fields: frozenset[str]) -> None:
+        self._adapter = TypeAdapter(schema)
+        self._text_fields = text_fields
+
+    def dump(self, source: object) -> bytes:
+        """The record of ``source``, a mapping or an object with the schema's attributes, as UTF-8 JSON.
+
+        Raises pydantic's ValidationError for a row that the schema refuses, and PydanticSerializationError for a
+        value without a JSON form.
+        """
+        value = self._adapter.validate_python(source, from_attributes=True)
+        text = self._adapter.dump_json(value, by_alias=True)
+        if not self._text_fields and not _LONG_NUMBER.search(text):
+            return text
+        plain: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
+        for field in self._text_fields:
+            if type(plain[field]) is int:
+                plain[field] = str(plain[field])
+        return to_json(_spell_long(plain), inf_nan_mode="null")
+
+
+def _spell_long(value: Any) -> Any:
+    """The same value with every integer that a browser would round as text."""
+    if type(value) is int:
+        return value if -MAX_SAFE <= value <= MAX_SAFE else str(value)
+    if isinstance(value, dict):
+        return {key: _spell_long(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spell_long(item) for item in value]
+    return value

@@ -1,0 +1,127 @@
+"""Everything that was declared: which publications a row has, and what a channel's name means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Mapper
+
+from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
+from sqla_realtime.schema.channels import Parameter, Pattern
+from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.rules import Rule, check_rule
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel's name, understood: the rows are those of ``publications`` where the columns have ``values``."""
+
+    name: str
+    pattern: Pattern
+    values: dict[str, Any]
+    publications: tuple[Publication, ...]
+    rule: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
+
+    ``placeholders`` decide its channels; ``volatile`` may change in any UPDATE.
+    """
+
+    publications: tuple[Publication, ...]
+    patterns: frozenset[str]
+    placeholders: frozenset[str]
+    volatile: frozenset[str]
+
+
+class Registry:
+    """The declarations of one Realtime. Written while the application is set up, read by every thread afterwards."""
+
+    def __init__(self) -> None:
+        self._publications: dict[str, list[Publication]] = {}
+        self._rules: dict[str, Rule] = {}
+        self._patterns: dict[str, Pattern] = {}
+        self._by_mapper: dict[Mapper[Any], Family] = {}
+
+    def __iter__(self) -> Iterator[Publication]:
+        for publications in self._publications.values():
+            yield from publications
+
+    def publish(self, publication: Publication) -> None:
+        """Add a publication. Raises PublishedTwice, OverlappingPatterns or BadPattern."""
+        pattern = publication.pattern
+        siblings = self._publications.get(pattern.text, [])
+        for sibling in siblings:
+            if sibling.mapper is publication.mapper:
+                raise PublishedTwice(model=publication.model.__name__, pattern=pattern.text)
+            _check_types(publication, sibling)
+        if pattern.text in self._rules:
+            check_rule(self._rules[pattern.text], pattern.text, pattern.placeholders)
+        self._admit(pattern)
+        self._publications.setdefault(pattern.text, []).append(publication)
+        self._by_mapper.clear()
+
+    def rule(self, text: str, rule: Rule) -> None:
+        """Set the rule of a pattern. Raises RuleTwice, BadRule, OverlappingPatterns or BadPattern."""
+        pattern = Pattern(text)
+        if text in self._rules:
+            raise RuleTwice(pattern=text)
+        check_rule(rule, text, pattern.placeholders)
+        self._admit(pattern)
+        self._rules[text] = rule
+
+    def of(self, mapper: Mapper[Any]) -> Family:
+        """What a row of this mapper is published as, by itself and by its ancestors."""
+        family = self._by_mapper.get(mapper)
+        if family is None:
+            line = set(mapper.iterate_to_root())
+            family = self._by_mapper[mapper] = _family([each for each in self if each.mapper in line])
+        return family
+
+    def channel(self, name: str) -> Channel | None:
+        """What this name means, or None where it names no published channel."""
+        for text, publications in self._publications.items():
+            parameters: dict[str, Parameter] = publications[0].parameters
+            values = publications[0].pattern.match(name, parameters)
+            if values is not None:
+                return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text))
+        return None
+
+    def unruled(self) -> list[str]:
+        """The patterns with publications and without a rule: nobody can join them."""
+        return [text for text in self._publications if text not in self._rules]
+
+    def orphaned(self) -> list[str]:
+        """The patterns with a rule and without publications: misspelt, most likely."""
+        return [text for text in self._rules if text not in self._publications]
+
+    def _admit(self, pattern: Pattern) -> None:
+        for other in self._patterns.values():
+            if pattern.overlaps(other):
+                raise OverlappingPatterns(pattern=pattern.text, other=other.text)
+        self._patterns.setdefault(pattern.text, pattern)
+
+
+def _family(publications: list[Publication]) -> Family:
+    return Family(
+        tuple(publications),
+        frozenset(each.pattern.text for each in publications),
+        frozenset(name for each in publications for name in each.pattern.placeholders),
+        frozenset(name for each in publications for name in each.volatile),
+    )
+
+
+def _check_types(publication: Publication, sibling: Publication) -> None:
+    """Two models on one pattern must read its parameters alike, or one name would mean two things."""
+    for placeholder, parameter in publication.parameters.items():
+        other = sibling.parameters[placeholder].type
+        if parameter.type is not other:
+            reason = (
+                f"{placeholder} is {parameter.type.__name__} in {publication.model.__name__} "
+                f"but {other.__name__} in {sibling.model.__name__}"
+            )
+            raise BadPattern(pattern=publication.pattern.text, reason=reason)

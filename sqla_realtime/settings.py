@@ -1,0 +1,139 @@
+"""Every setting with its default, in one frozen class, and the order of their sources: argument, app config, environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from sqla_realtime.errors import BadSetting, WeakSecret
+from sqla_realtime.history import Bounds
+
+PREFIX = "REALTIME_"
+MIN_SECRET = 32
+
+
+def _split(value: object) -> object:
+    """The environment has no lists: "a, b" is two items."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
+    """What can be set, with the defaults that suit one process on one machine. Sizes are bytes, times seconds."""
+
+    # Where the server listens. Loopback by default: a reverse proxy, or nobody, stands between it and the world.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    base: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.~-]+)+$")] = "/realtime"
+    # Where browsers find it, when that is not <host of the page>:<port><base>, such as "/realtime" behind a proxy.
+    url: str | None = None
+
+    # Who may come in.
+    secret: Annotated[str | None, Field(repr=False)] = None
+    algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    allowed_origins: Names = ()
+    allowed_hosts: Names = ()
+    # Trust pages on loopback addresses and explain refusals. None: on where the host framework runs its own server.
+    development: bool | None = None
+
+    # What one client may use.
+    hello_timeout: Seconds = 10.0
+    ping_interval: Seconds = 25.0
+    max_message: Count = 16 * 1024
+    max_errors: Count = 10
+    subscriptions: Count = 100
+    queue_bytes: Count = 1024 * 1024
+
+    # What is kept for clients that come back.
+    history_count: Count = 10_000
+    history_bytes: Count = 64 * 1024 * 1024
+    history_age: Seconds = 600.0
+
+    # What snapshots may cost.
+    snapshot_rows: Count = 10_000
+    snapshot_threads: Count = 4
+
+    # How long a COMMIT that has begun may keep later commits waiting for their place in the log.
+    commit_patience: Seconds = 10.0
+
+    @property
+    def bounds(self) -> Bounds:
+        """How much past is kept."""
+        return Bounds(count=self.history_count, size=self.history_bytes, age=self.history_age)
+
+    @classmethod
+    def load(
+        cls,
+        arguments: Mapping[str, Any],
+        config: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """The settings from their sources: an argument wins over ``REALTIME_*`` of ``config``, that over ``environ``.
+
+        Raises BadSetting for a name that does not exist (not for the environment's, which others share) or a value
+        that cannot be, and WeakSecret.
+        """
+        environ = os.environ if environ is None else environ
+        sources: dict[str, tuple[str, Any]] = {}
+        for name in cls.model_fields:
+            if PREFIX + name.upper() in environ:
+                sources[name] = (f"the environment variable {PREFIX}{name.upper()}", environ[PREFIX + name.upper()])
+        for key, value in (config or {}).items():
+            if key.startswith(PREFIX):
+                sources[cls._known(key[len(PREFIX) :].lower(), "app.config", key)] = (f'app.config["{key}"]', value)
+        for name, value in arguments.items():
+            sources[cls._known(name, "Realtime()", name)] = (f"Realtime({name}=...)", value)
+        settings = cls._build(sources)
+        settings._check_secret()
+        settings._check_origins()
+        return settings
+
+    @classmethod
+    def _known(cls, name: str, source: str, spelled: str) -> str:
+        if name in cls.model_fields:
+            return name
+        near = difflib.get_close_matches(name, cls.model_fields, n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else "Known: " + ", ".join(cls.model_fields)
+        raise BadSetting(name=spelled, source=source, reason="there is no such setting", remedy=remedy)
+
+    @classmethod
+    def _build(cls, sources: Mapping[str, tuple[str, Any]]) -> Settings:
+        try:
+            return cls(**{name: value for name, (_, value) in sources.items()})
+        except ValidationError as error:
+            # The value stays out of the message: it may be the secret.
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = str(first["loc"][0])
+            raise BadSetting(
+                name=name, source=sources[name][0], reason=first["msg"], remedy=f"Its default is {cls._default(name)}."
+            ) from None
+
+    @classmethod
+    def _default(cls, name: str) -> str:
+        return repr(cls.model_fields[name].default)
+
+    def _check_secret(self) -> None:
+        if self.secret is not None and len(self.secret.encode()) < MIN_SECRET:
+            raise WeakSecret(length=len(self.secret.encode()))
+
+    def _check_origins(self) -> None:
+        for origin in self.allowed_origins:
+            parts = urlsplit(origin)
+            if f"{parts.scheme}://{parts.netloc}" != origin or parts.scheme not in ("http", "https") or not parts.netloc:
+                raise BadSetting(
+                    name="allowed_origins",
+                    source="settings",
+                    reason=f"{origin!r} is not an origin",
+                    remedy='Write scheme://host[:port] without a path, such as "https://app.example.com".',
+                )
