@@ -67,12 +67,11 @@ class Commit:
     """Everything one transaction did to published rows, in order.
 
     ``invalidated`` names the channels, or the patterns (which stand for all their channels), whose rows changed in a way
-    that is not told row by row. ``origin`` is the writer's own name for itself, never a reader's business.
+    that is not told row by row.
     """
 
     changes: tuple[Change, ...]
     invalidated: frozenset[str] = frozenset()
-    origin: str | None = None
 
     @property
     def size(self) -> int:

@@ -21,7 +21,8 @@
     │   ├── BadSetting              bad-setting
     │   ├── WeakSecret              weak-secret
     │   ├── PortInUse               port-in-use
-    │   └── NotEnabled              not-enabled
+    │   ├── NotEnabled              not-enabled
+    │   └── AlreadyInitialised      already-initialised
     └── PositionGone            position-gone, raised by Broker.follow(): the log no longer reaches back that far
 """
 
@@ -197,6 +198,14 @@ class NotEnabled(ConfigurationError):
     code = "not-enabled"
     message = "Realtime has no Session to listen to, so no commit would ever reach a browser."
     fix = "Call realtime.enable(Session), or realtime.init_app(app, db), before start()."
+
+
+class AlreadyInitialised(ConfigurationError):
+    """init_app() for an application that has a Realtime."""
+
+    code = "already-initialised"
+    message = "The Flask application {app!r} already has a Realtime."
+    fix = 'Use that one: app.extensions["realtime"].'
 
 
 class PositionGone(RealtimeError):

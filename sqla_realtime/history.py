@@ -30,7 +30,7 @@ class History:
 
     def __init__(self, head: Position, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.head = head
-        self._bounds = bounds
+        self.bounds = bounds
         self._clock = clock
         self._entries: deque[tuple[float, int, Entry]] = deque()
         self._size = 0
@@ -48,11 +48,9 @@ class History:
 
     def trim(self) -> None:
         """Forget what is out of bounds now; age passes without appends too."""
-        oldest = self._clock() - self._bounds.age
+        oldest = self._clock() - self.bounds.age
         entries = self._entries
-        while entries and (
-            len(entries) > self._bounds.count or self._size > self._bounds.size or entries[0][0] < oldest
-        ):
+        while entries and (len(entries) > self.bounds.count or self._size > self.bounds.size or entries[0][0] < oldest):
             self._size -= entries.popleft()[1]
 
     def after(self, position: Position) -> list[Entry]:

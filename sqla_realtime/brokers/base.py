@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from sqla_realtime.commit import Commit, Entry, Position
@@ -49,7 +49,7 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def follow(self, after: Position) -> AsyncIterator[Entry]:
+    def follow(self, after: Position) -> AsyncGenerator[Entry]:
         """Every entry after a position, in order, for ever.
 
         Raises PositionGone where the log does not reach back that far. Any other exception means that the connection

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -73,6 +73,12 @@ class MemoryBroker(Broker):
         self._clock = clock
         self._followers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
+    def configure(self, bounds: Bounds, patience: float) -> None:
+        """Change the bounds and the patience from now on."""
+        with self._lock:
+            self._history.bounds = bounds
+            self._patience = patience
+
     def begin(self, commit: Commit, probe: Probe | None = None) -> _Place:
         place = _Place(self, commit, probe, self._clock())
         with self._lock:
@@ -90,7 +96,7 @@ class MemoryBroker(Broker):
         with self._lock:
             return self._history.head
 
-    async def follow(self, after: Position) -> AsyncIterator[Entry]:
+    async def follow(self, after: Position) -> AsyncGenerator[Entry]:
         wake = asyncio.Event()
         with self._lock:
             self._followers[wake] = asyncio.get_running_loop()

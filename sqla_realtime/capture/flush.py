@@ -15,8 +15,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, event, inspect
-from sqlalchemy.orm import InstanceState, Mapper, Session, object_session
-from sqlalchemy.orm.attributes import PASSIVE_NO_INITIALIZE, get_history
+from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
+from sqlalchemy.orm.attributes import get_history
 
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
@@ -161,7 +161,7 @@ def _differences(mapper: Mapper[Any], state: InstanceState[Any]) -> tuple[Values
     touched = set()
     for name in state.committed_state:
         if name in mapper.column_attrs:
-            added, _, deleted = get_history(state.obj(), name, PASSIVE_NO_INITIALIZE)
+            added, _, deleted = get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE)
             if added or deleted:
                 touched.add(name)
             if deleted:

@@ -20,6 +20,7 @@ from sqla_realtime.brokers.base import Broker, Outcome, Probe, Ticket
 from sqla_realtime.capture.tracker import Tracker
 from sqla_realtime.commit import Commit
 
+
 class Ledger:
     """One transaction of one Connection: its tracker while it is open, its ticket once its COMMIT has begun.
 

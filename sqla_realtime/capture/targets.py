@@ -42,8 +42,9 @@ def resolve(target: Any) -> Target:
             return resolve(target.sync_session)
         case type() if issubclass(target, Session):
             return Target(target, None)
-    if isinstance(getattr(target, "session", None), scoped_session | async_scoped_session):
-        return resolve(target.session)
+    inner = getattr(target, "session", None)
+    if isinstance(inner, scoped_session | async_scoped_session):
+        return resolve(inner)
     raise NotEnableable(target=target)
 
 

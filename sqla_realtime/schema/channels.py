@@ -34,7 +34,7 @@ def _parse_bool(text: str) -> bool:
 class Parameter:
     """A placeholder's type and its canonical text, without percent-encoding."""
 
-    type: type
+    python_type: type
     to_text: Callable[[Any], str]
     from_text: Callable[[str], Any]
 
@@ -42,7 +42,7 @@ class Parameter:
     def of(cls, python_type: type) -> Parameter | None:
         """The parameter for values of this type, or None where no canonical text is known."""
         if issubclass(python_type, enum.Enum):
-            return cls(python_type, lambda value: value.name, lambda text: python_type[text])
+            return cls(python_type, lambda value: value.name, python_type.__getitem__)
         return _PARAMETERS.get(python_type)
 
     def parse(self, text: str) -> Any:

@@ -109,7 +109,6 @@ def _is_big_key(column: Column[Any]) -> bool:
 def _needs_object(mapper: Mapper[Any], schema: type[BaseModel], attributes: Collection[str]) -> bool:
     """Whether the schema must be given an instance of the model: for what only Python computes, or validators that look."""
     before = any(
-        validator.info.mode in ("before", "wrap")
-        for validator in schema.__pydantic_decorators__.model_validators.values()
+        validator.info.mode in ("before", "wrap") for validator in schema.__pydantic_decorators__.model_validators.values()
     )
     return before or any(column_of(mapper, attribute) is None for attribute in attributes)

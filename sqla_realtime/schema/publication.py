@@ -47,9 +47,7 @@ class Publication:
         self.parameters = _parameters(self.mapper, self.pattern)
         self.fields = read_fields(self.mapper, schema, expose)
         self.recorder = Recorder(schema, self.fields.text)
-        self.volatile = frozenset(
-            prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0])
-        )
+        self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
         self._name = name
 
     def __repr__(self) -> str:
@@ -94,9 +92,7 @@ def _parameters(mapper: Mapper[Any], pattern: Pattern) -> dict[str, Parameter]:
             python_type = object
         parameter = Parameter.of(python_type)
         if parameter is None:
-            raise BadParameterType(
-                pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__
-            )
+            raise BadParameterType(pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__)
         parameters[placeholder] = parameter
     return parameters
 

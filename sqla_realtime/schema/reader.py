@@ -68,9 +68,7 @@ class Reader:
                 images[image.key] = image
         return images
 
-    def where(
-        self, connection: Connection, publication: Publication, values: Mapping[str, Any], limit: int
-    ) -> Iterator[Image]:
+    def where(self, connection: Connection, publication: Publication, values: Mapping[str, Any], limit: int) -> Iterator[Image]:
         """The rows of one channel in the order of their keys, ``limit`` at the most."""
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)

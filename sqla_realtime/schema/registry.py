@@ -91,6 +91,11 @@ class Registry:
                 return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text))
         return None
 
+    def rule_name(self, pattern: str) -> str:
+        """The name of a pattern's rule, for people."""
+        rule = self._rules[pattern]
+        return getattr(rule, "__name__", type(rule).__name__)
+
     def unruled(self) -> list[str]:
         """The patterns with publications and without a rule: nobody can join them."""
         return [text for text in self._publications if text not in self._rules]
@@ -118,10 +123,10 @@ def _family(publications: list[Publication]) -> Family:
 def _check_types(publication: Publication, sibling: Publication) -> None:
     """Two models on one pattern must read its parameters alike, or one name would mean two things."""
     for placeholder, parameter in publication.parameters.items():
-        other = sibling.parameters[placeholder].type
-        if parameter.type is not other:
+        other = sibling.parameters[placeholder].python_type
+        if parameter.python_type is not other:
             reason = (
-                f"{placeholder} is {parameter.type.__name__} in {publication.model.__name__} "
+                f"{placeholder} is {parameter.python_type.__name__} in {publication.model.__name__} "
                 f"but {other.__name__} in {sibling.model.__name__}"
             )
             raise BadPattern(pattern=publication.pattern.text, reason=reason)

@@ -1,0 +1,58 @@
+"""What a conversation needs from outside the hub, as promises: who a client is, what it may join, and a channel's rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqla_realtime.protocol.messages import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is known of a client before it says a word: request headers by lower-case name, and its address."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who a client turned out to be. ``user`` is the application's own object, None for anonymous; ``expires`` is the
+    end of its token in seconds since the epoch, None where it has none."""
+
+    user: Any = None
+    expires: float | None = None
+
+
+class Refused(Exception):
+    """A client or a request that is not let in; ``code`` is the protocol's, ``fix`` is told in development only."""
+
+    def __init__(self, code: str, message: str, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fix = fix
+
+
+class Doorkeeper(ABC):
+    """Decides who may do what. Its methods may wait, but never block the loop."""
+
+    @abstractmethod
+    async def identify(self, handshake: Handshake, token: str | None) -> Guest:
+        """Who this is. Raises Refused for a token that does not hold."""
+
+    @abstractmethod
+    async def admit(self, user: Any, channel: str) -> str:
+        """The pattern of a channel that this user may join. Raises Refused, alike for what is forbidden and for what
+        does not exist."""
+
+
+class Archive(ABC):
+    """Reads what is stored. May wait, never blocks the loop."""
+
+    @abstractmethod
+    async def rows(self, channel: str) -> Sequence[Row]:
+        """The channel's rows, as committed at some moment between the call and the answer. Raises Refused."""

@@ -1,0 +1,1 @@
+"""How a Realtime lives with a web framework: configuration, identity, and the right moment to start."""

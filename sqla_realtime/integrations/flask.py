@@ -1,0 +1,108 @@
+"""Flask: settings from ``app.config``, users from the session cookie, and a start in the process that serves requests.
+
+Nothing starts in init_app: the reloader's parent imports the application too and would take the port, and so would a
+preforking server's master. The first request starts the broadcaster, in whichever process is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, Request, Response, redirect, request
+from markupsafe import Markup, escape
+
+from sqla_realtime.errors import AlreadyInitialised, PortInUse
+from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.realtime import Realtime
+from sqla_realtime.server.tokens import Identity
+
+log = logging.getLogger(__name__)
+
+# Where Flask-Login and the sign-in of many applications keep who it is.
+USER_KEYS = ("_user_id", "user_id")
+
+
+def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
+    """Wire a Realtime to a Flask application.
+
+    Reads every ``REALTIME_*`` key of ``app.config``; an unknown one is a BadSetting. Where ``TESTING`` is set nothing
+    is started by requests: call ``realtime.start()`` in the tests that want it.
+    """
+    if "realtime" in app.extensions:
+        raise AlreadyInitialised(app=app.name)
+    app.extensions["realtime"] = realtime
+    realtime.configure(app.config, scope=app.app_context, session_cookie=SessionCookie(app))
+    if db is not None:
+        realtime.enable(db)
+    wiring = _Wiring(realtime, app)
+    app.before_request(wiring.start)
+    app.add_url_rule(f"{realtime.settings.base}/<name>.js", "realtime_client", wiring.client)
+    app.context_processor(lambda: {"realtime_script": wiring.script})
+
+
+class SessionCookie:
+    """Reads who a session cookie belongs to, through whatever session interface the application has."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+
+    def __call__(self, handshake: Handshake) -> Identity | None:
+        """Called in a worker thread, inside the application's context."""
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "HTTP_HOST": handshake.headers.get("host", "localhost"),
+            "HTTP_COOKIE": handshake.headers.get("cookie", ""),
+            "REMOTE_ADDR": handshake.address,
+            "wsgi.url_scheme": "http",
+        }
+        session = self._app.session_interface.open_session(self._app, Request(environ))
+        for key in USER_KEYS:
+            if session is not None and session.get(key) is not None:
+                return Identity(str(session[key]), dict(session))
+        return None
+
+
+class _Wiring:
+    """The views and the hook of one application."""
+
+    def __init__(self, realtime: Realtime, app: Flask) -> None:
+        self._realtime = realtime
+        self._app = app
+        self._failed = False
+
+    def start(self) -> None:
+        """Before each request: make sure that this process broadcasts. A failure is logged once; requests go on."""
+        if self._realtime.running or self._failed or self._app.testing:
+            return
+        development = self._app.debug or request.environ.get("SERVER_SOFTWARE", "").startswith("Werkzeug")
+        self._realtime.develop(development)
+        try:
+            self._realtime.start()
+        except PortInUse as error:
+            self._failed = True
+            log.error("%s", error)
+
+    def client(self, name: str) -> Response:
+        """``/realtime/realtime.js``: sends the browser to the server that serves it; the client connects to where it
+        was loaded from, so it needs no configuration."""
+        response = redirect(self._url(f"{name}.js"), code=307)
+        assert isinstance(response, Response)  # noqa: S101 - what Flask's own redirect makes
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def script(self, nonce: str | None = None) -> Markup:
+        """``{{ realtime_script() }}``: an import map, so that ``import ... from "sqla-realtime"``, or from
+        ``/realtime/realtime.js``, finds the client without a redirect."""
+        url = self._url("realtime.js")
+        names = ("sqla-realtime", f"{self._realtime.settings.base}/realtime.js")
+        imports = self._app.json.dumps({"imports": dict.fromkeys(names, url)}).replace("<", "\\u003c")
+        attribute = Markup(' nonce="{}"').format(escape(nonce)) if nonce else Markup()
+        return Markup('<script type="importmap"{}>{}</script>').format(attribute, Markup(imports))  # noqa: S704
+
+    def _url(self, file: str) -> str:
+        settings = self._realtime.settings
+        if settings.url is not None:
+            return f"{settings.url.rstrip('/')}/{file}"
+        host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+        return f"{request.scheme}://{host}:{self._realtime.port}{settings.base}/{file}"

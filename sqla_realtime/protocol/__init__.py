@@ -1,0 +1,1 @@
+"""How messages are spelled: PROTOCOL.md as code, without a socket in reach."""

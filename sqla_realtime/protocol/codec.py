@@ -1,0 +1,39 @@
+"""The seam between what is said and how it is spelled: one Codec per dialect, pure and stateless."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqla_realtime.commit import Change, Position
+from sqla_realtime.protocol.messages import ClientMessage, ServerMessage
+
+
+class BadMessage(Exception):
+    """What a client sent is none of the dialect's messages; ``code`` and ``message`` are its answer."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Codec(Protocol):
+    """Spells messages. Never blocks, keeps no state, may be shared by all connections.
+
+    ``name`` identifies the dialect: what one codec of a name has spelled serves every connection with that name.
+    """
+
+    name: str
+
+    def decode(self, text: str) -> ClientMessage:
+        """The message that a client sent. Raises BadMessage, and nothing else, for whatever else it may be."""
+
+    def encode(self, message: ServerMessage) -> bytes:
+        """A message as UTF-8 text."""
+
+    def change(self, change: Change) -> bytes:
+        """One change as it stands in commits; called once per change, however many commits it stands in."""
+
+    def commit(self, position: Position, changes: Sequence[bytes]) -> bytes:
+        """One transaction, of changes that ``change`` has spelled."""

@@ -1,0 +1,126 @@
+"""Every message as a frozen dataclass, whatever spells it; the first group comes from clients, the second goes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqla_realtime.commit import Change, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The client introduces itself."""
+
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return "Hello()"  # a token must not get into a log
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """The client joins channels, from a position or from a snapshot."""
+
+    id: int
+    channels: tuple[str, ...]
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """The client leaves channels."""
+
+    id: int
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Either side shows life; the server may tell how far the client is."""
+
+    position: Position | None = None
+
+
+ClientMessage = Hello | Subscribe | Unsubscribe | Ping
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a snapshot; ``record`` is its JSON text."""
+
+    cls: str
+    id: str
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The client is admitted."""
+
+    connection: str
+    ping: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Channels that lost nothing since the client's position; what they missed, in order."""
+
+    id: int
+    position: Position
+    channels: tuple[str, ...]
+    commits: Sequence[tuple[Position, Sequence[Change]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A channel's rows at a position."""
+
+    id: int
+    position: Position
+    channel: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The client has left channels."""
+
+    id: int
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Channels that are no longer sent, because what happened in them can't be told row by row."""
+
+    channels: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Something that the client sent was refused; ``channel`` where it is about that one alone."""
+
+    code: str
+    message: str
+    fix: str | None = None
+    channel: str | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a client's ping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The server closes on purpose; the client waits a random part of ``retry_after_ms`` before it comes back."""
+
+    code: int
+    reason: str
+    retry_after_ms: int | None = None
+
+
+ServerMessage = Welcome | Recovered | Snapshot | Unsubscribed | Reset | Error | Ping | Pong | Bye

@@ -1,0 +1,175 @@
+"""The native dialect, ``sqla-realtime.v1``: JSON objects as PROTOCOL.md describes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqla_realtime.commit import MAX_OFFSET, Change, Position
+from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.codes import SUBPROTOCOL, ErrorCode
+from sqla_realtime.protocol.messages import (
+    Bye,
+    ClientMessage,
+    Error,
+    Hello,
+    Ping,
+    Pong,
+    Recovered,
+    Reset,
+    Row,
+    ServerMessage,
+    Snapshot,
+    Subscribe,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+
+MAX_CHANNELS = 100
+MAX_CHANNEL = 255
+MAX_TOKEN = 8192
+MAX_POSITION = 64
+
+
+class V1:
+    """The codec of ``sqla-realtime.v1``."""
+
+    name = SUBPROTOCOL
+
+    def decode(self, text: str) -> ClientMessage:
+        fields = _object(text)
+        kind = fields.get("type")
+        parse = _PARSERS.get(kind) if isinstance(kind, str) else None
+        if parse is None:
+            raise BadMessage(ErrorCode.UNKNOWN_MESSAGE, "type is none of: " + ", ".join(_PARSERS))
+        return parse(fields)
+
+    def encode(self, message: ServerMessage) -> bytes:
+        match message:
+            case Snapshot():
+                return self._snapshot(message)
+            case Recovered():
+                return self._recovered(message)
+            case _:
+                return _json(_plain(message))
+
+    def change(self, change: Change) -> bytes:
+        head: dict[str, Any] = {"type": change.type, "class": change.cls, "id": change.id, "channel": change.channel}
+        if change.changed:
+            head["changed"] = change.changed
+        if change.cause is not None:
+            head["cause"] = change.cause
+        text = _json(head)
+        return text if change.record is None else b'%b,"record":%b}' % (text[:-1], change.record)
+
+    def commit(self, position: Position, changes: Sequence[bytes]) -> bytes:
+        return b'{"commit":"%b","changes":[%b]}' % (str(position).encode(), b",".join(changes))
+
+    def _snapshot(self, message: Snapshot) -> bytes:
+        item = b'{"channel":%b,"rows":[%b]}' % (_json(message.channel), b",".join(map(_row, message.rows)))
+        return _subscribed(message.id, message.position, [item])
+
+    def _recovered(self, message: Recovered) -> bytes:
+        items = (_json({"channel": channel, "recovered": True}) for channel in message.channels)
+        commits = [self.commit(position, [*map(self.change, changes)]) for position, changes in message.commits]
+        return _subscribed(message.id, message.position, items, commits)
+
+
+def _subscribed(number: int, position: Position, items: Iterable[bytes], commits: Sequence[bytes] = ()) -> bytes:
+    tail = b',"commits":[%b]' % b",".join(commits) if commits else b""
+    return b'{"type":"subscribed","id":%d,"position":"%b","channels":[%b]%b}' % (
+        number,
+        str(position).encode(),
+        b",".join(items),
+        tail,
+    )
+
+
+def _row(row: Row) -> bytes:
+    return b'{"class":%b,"id":%b,"record":%b}' % (_json(row.cls), _json(row.id), row.record)
+
+
+def _plain(message: ServerMessage) -> dict[str, Any]:
+    match message:
+        case Welcome():
+            return {"type": "hello", "connection": message.connection, "ping": message.ping}
+        case Unsubscribed():
+            return {"type": "unsubscribed", "id": message.id, "channels": message.channels}
+        case Reset():
+            return {"type": "reset", "channels": message.channels, "reason": message.reason}
+        case Error():
+            return {"type": "error", "code": message.code, "message": message.message} | _given(
+                fix=message.fix, channel=message.channel, id=message.id
+            )
+        case Ping():
+            return {"type": "ping"} | _given(position=None if message.position is None else str(message.position))
+        case Pong():
+            return {"type": "pong"}
+        case Bye():
+            return {"type": "bye", "code": message.code, "reason": message.reason} | _given(
+                retry_after_ms=message.retry_after_ms
+            )
+    raise TypeError(message)
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        # NaN and the infinities are not JSON (RFC 8259 section 6). RecursionError: nested too deeply.
+        fields = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadMessage(ErrorCode.MALFORMED, "the message is not JSON") from None
+    if not isinstance(fields, dict):
+        raise BadMessage(ErrorCode.MALFORMED, "the message is not a JSON object")
+    return fields
+
+
+def _invalid(name: str, rule: str) -> BadMessage:
+    return BadMessage(ErrorCode.INVALID_FIELD, f"{name} must be {rule}")
+
+
+def _id(fields: dict[str, Any]) -> int:
+    number = fields.get("id")
+    if type(number) is not int or not 0 <= number <= MAX_OFFSET:
+        raise _invalid("id", f"an integer from 0 to {MAX_OFFSET}")
+    return number
+
+
+def _text(fields: dict[str, Any], name: str, most: int) -> str | None:
+    text = fields.get(name)
+    if text is not None and not (isinstance(text, str) and len(text) <= most and text.isascii()):
+        raise _invalid(name, f"ASCII text of at most {most} characters")
+    return text
+
+
+def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
+    names = fields.get("channels")
+    if (
+        not isinstance(names, list)
+        or not 1 <= len(names) <= MAX_CHANNELS
+        or not all(isinstance(name, str) and 1 <= len(name) <= MAX_CHANNEL and name.isascii() for name in names)
+        or len(set(names)) != len(names)
+    ):
+        raise _invalid("channels", f"1 to {MAX_CHANNELS} different channel names")
+    return tuple(names)
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
+    "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN)),
+    "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _text(fields, "after", MAX_POSITION)),
+    "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
+    "ping": lambda fields: Ping(),
+}

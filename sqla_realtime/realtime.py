@@ -1,0 +1,198 @@
+"""Realtime, the composition root: what an application makes one of; it joins declarations, capture, log and server."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
+
+from sqla_realtime.brokers.memory import MemoryBroker
+from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.capture.targets import resolve
+from sqla_realtime.errors import BadSetting, NotEnabled
+from sqla_realtime.schema.describe import describe
+from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.registry import Registry
+from sqla_realtime.schema.rules import Rule
+from sqla_realtime.server.doors import Application
+from sqla_realtime.server.tokens import sign
+from sqla_realtime.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from sqla_realtime.server.runner import Runner
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Realtime:
+    """Makes the SQLAlchemy models of an application live in browsers.
+
+    Keyword arguments are settings (see Settings) and win over ``REALTIME_*`` in the environment. Declare with
+    ``publish`` and ``channel``, attach with ``enable``, run with ``start`` and ``stop``. Every method may be called from
+    any thread.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._arguments = settings
+        self.settings = Settings.load(settings)
+        self._registry = Registry()
+        self._broker = MemoryBroker(self.settings.bounds, self.settings.commit_patience)
+        self._hooks = Hooks(self._registry, self._broker, self._wants)
+        self._runner: Runner | None = None
+        self._application = Application()
+        self._lock = threading.RLock()
+
+    def publish(
+        self,
+        model: type[Any],
+        *,
+        schema: type[BaseModel] | None = None,
+        channel: str,
+        join: Rule | None = None,
+        name: str | None = None,
+        expose: Collection[str] = (),
+    ) -> Publication:
+        """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern.
+
+        ``join`` is the pattern's rule where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the
+        wire, the model's own by default. ``expose`` are fields that look secret and are sent on purpose.
+
+        Raises DeclarationError: everything that can be wrong with it is found now.
+        """
+        publication = Publication(model, schema, channel, name=name, expose=expose)
+        with self._lock:
+            self._registry.publish(publication)
+            if join is not None:
+                self._registry.rule(channel, join)
+        self._hooks.watch(publication)
+        return publication
+
+    def channel(self, pattern: str) -> Callable[[F], F]:
+        """Decorates the rule of who may join the channels of a pattern: ``rule(user, **parameters) -> bool``.
+
+        It is called with the application's user (None for anonymous) and the pattern's typed parameters, in a worker
+        thread, or awaited if it is a coroutine function. Whatever but True refuses. Raises DeclarationError.
+        """
+
+        def decorate(rule: F) -> F:
+            with self._lock:
+                self._registry.rule(pattern, rule)
+            return rule
+
+        return decorate
+
+    def identify(self, function: F) -> F:
+        """Decorates the function that turns an Identity (from a token or the session cookie) into the application's user.
+
+        It may return None for somebody who no longer exists. Without it rules are given the Identity itself.
+        """
+        self._application.identify = function
+        return function
+
+    def enable(self, target: Any, *, bind: Engine | None = None) -> None:
+        """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session
+        class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice changes nothing.
+
+        Snapshots are read with Sessions of the same kind; a bare Session class does not know its database, so give
+        ``bind``. Raises NotEnableable.
+        """
+        resolved = resolve(target)
+        with self._lock:
+            self._hooks.enable(resolved)
+            session = sessionmaker(bind) if bind is not None else resolved.session
+            self._application.session = session or self._application.session
+
+    def disable(self, target: Any) -> None:
+        """Stop listening to a target. Raises NotEnableable."""
+        with self._lock:
+            self._hooks.disable(resolve(target))
+
+    def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
+        """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``."""
+        if self.settings.secret is None:
+            raise BadSetting(
+                name="secret",
+                source="settings",
+                reason="tokens can't be signed without one",
+                remedy="Set REALTIME_SECRET.",
+            )
+        return sign(self.settings.secret, self.settings.algorithm, user_id, expires_in, claims)
+
+    def start(self) -> None:
+        """Start the broadcaster in a thread of this process and return once it accepts clients.
+
+        Does nothing where it runs already. Raises NotEnabled or PortInUse.
+        """
+        from sqla_realtime.server.runner import Runner
+
+        with self._lock:
+            if self._runner is not None and self._runner.alive:
+                return
+            if not self._hooks.enabled:
+                raise NotEnabled
+            for pattern in self._registry.unruled():
+                log.warning("Channel %r has no rule, so nobody may join it. [no-rule]", pattern)
+            for pattern in self._registry.orphaned():
+                log.warning("The rule of %r belongs to no publication; is it misspelt? [rule-without-rows]", pattern)
+            runner = Runner(self._registry, self.settings, self._application, self._broker)
+            runner.start()
+            self._runner = runner
+            atexit.register(runner.stop)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Tell the clients to come back later and end the broadcaster. Does nothing where it does not run."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.stop(timeout)
+                atexit.unregister(self._runner.stop)
+                self._runner = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a broadcaster runs in this process."""
+        return self._runner is not None and self._runner.alive
+
+    @property
+    def port(self) -> int:
+        """The port that the running broadcaster listens on, otherwise the one that is set."""
+        return self._runner.port if self._runner is not None and self._runner.alive else self.settings.port
+
+    def configure(self, config: Mapping[str, Any], **application: Any) -> None:
+        """Take ``REALTIME_*`` settings from a framework's configuration, and what else the server needs of the
+        application (see Application). Called by integrations, before ``start``. Raises ConfigurationError."""
+        with self._lock:
+            self.settings = Settings.load(self._arguments, config)
+            self._broker.configure(self.settings.bounds, self.settings.commit_patience)
+            self._application = replace(self._application, **application)
+
+    def develop(self, development: bool) -> None:
+        """Say whether the host runs in development, where the settings leave that open."""
+        with self._lock:
+            if self.settings.development is None:
+                self.settings = self.settings.model_copy(update={"development": development})
+
+    def init_app(self, app: Flask, db: Any = None) -> None:
+        """Live with a Flask application: settings from its config, users from its session cookie, started by its first
+        request. ``db`` is Flask-SQLAlchemy's, or anything else that ``enable`` takes."""
+        from sqla_realtime.integrations.flask import init_app
+
+        init_app(self, app, db)
+
+    def describe(self) -> list[str]:
+        """What is published, a line each: models, channels, rules, the columns that are sent and those that are not."""
+        return describe(self._registry)
+
+    def _wants(self, pattern: str) -> bool:
+        runner = self._runner
+        return runner is not None and runner.wants(pattern)

@@ -1,0 +1,156 @@
+"""Leads from the loop to the application: its look-up of users, its rules and its database, each in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refused
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.messages import Row
+from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.reader import Reader
+from sqla_realtime.schema.registry import Channel, Registry
+from sqla_realtime.server.tokens import Identity, verify
+from sqla_realtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_NO_SUCH_CHANNEL = "There is no such channel, or it is not for you."
+
+
+@dataclass(slots=True)
+class Application:
+    """What the server needs of the application around it.
+
+    ``scope`` wraps everything that runs in a worker thread, such as a framework's application context. ``session_cookie``
+    reads who a request's session cookie belongs to, None for nobody. ``identify`` turns an Identity into the
+    application's own user. ``session`` makes the Session that snapshots are read with.
+    """
+
+    scope: Callable[[], AbstractContextManager[Any]] = nullcontext
+    session_cookie: Callable[[Handshake], Identity | None] | None = None
+    identify: Callable[[Identity], Any] | None = None
+    session: Callable[[], Session] | None = None
+
+
+class Workers:
+    """A few threads in which the application's code runs, inside its scope."""
+
+    def __init__(self, application: Application, threads: int, name: str) -> None:
+        self._application = application
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """The result of ``work``, without blocking the loop for it."""
+
+        def scoped() -> T:
+            with self._application.scope():
+                return work(*arguments, **named)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, scoped)
+
+    def close(self) -> None:
+        """Take no more work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class ApplicationDoorkeeper(Doorkeeper):
+    """Asks the application's own functions. An exception in one of them is a refusal, and logged."""
+
+    def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._application = application
+        self._workers = workers
+
+    async def identify(self, handshake: Handshake, token: str | None) -> Guest:
+        expires = None
+        identity: Identity | None = None
+        if token is not None:
+            identity, expires = verify(self._settings.secret, self._settings.algorithm, token)
+        elif self._application.session_cookie is not None and "cookie" in handshake.headers:
+            identity = await self._workers.run(self._application.session_cookie, handshake)
+        if identity is None or self._application.identify is None:
+            return Guest(identity, expires)
+        return Guest(await self._ask(self._application.identify, identity), expires)
+
+    async def admit(self, user: Any, channel: str) -> str:
+        found = self._registry.channel(channel)
+        if found is None:
+            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "No published pattern matches this name.")
+        if found.rule is None:
+            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, _no_rule(found))
+        try:
+            allowed = await self._ask(found.rule, user, **found.values)
+        except Exception:
+            log.exception("The rule of %s raised, so nobody is admitted. [rule-failed]", found.pattern.text)
+            allowed = False
+        if allowed is not True:
+            if allowed not in (False, None):
+                log.error("The rule of %s must return True or False. [rule-failed]", found.pattern.text)
+            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "Its rule did not return True for this user.")
+        return found.pattern.text
+
+    async def _ask(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(*arguments, **named)
+        return await self._workers.run(function, *arguments, **named)
+
+
+class DatabaseArchive(Archive):
+    """Reads a channel's rows with the SELECT that its pattern is."""
+
+    def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
+        self._registry = registry
+        self._limit = settings.snapshot_rows
+        self._application = application
+        self._workers = workers
+        self._readers: dict[Publication, Reader] = {}
+
+    async def rows(self, channel: str) -> Sequence[Row]:
+        found = self._registry.channel(channel)
+        if found is None:
+            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL)
+        return await self._workers.run(self._read, found)
+
+    def _read(self, channel: Channel) -> list[Row]:
+        if self._application.session is None:
+            log.error(
+                "Snapshots can't be read: enable() was given nothing that makes Sessions. "
+                "Pass a sessionmaker, or enable(Session, bind=engine). [no-bind]"
+            )
+            raise Refused(ErrorCode.SNAPSHOT_FAILED, "The rows could not be read.")
+        rows: list[Row] = []
+        with self._application.session() as session:
+            for publication in channel.publications:
+                connection = session.connection(bind_arguments={"mapper": publication.mapper})
+                rows += self._records(publication, connection, channel.values)
+        if len(rows) > self._limit:
+            raise Refused(ErrorCode.SNAPSHOT_TOO_LARGE, f"This channel has more than {self._limit} rows.")
+        return rows
+
+    def _records(self, publication: Publication, connection: Any, values: Mapping[str, Any]) -> list[Row]:
+        reader = self._readers.get(publication)
+        if reader is None:
+            reader = self._readers[publication] = Reader(publication.mapper, [publication])
+        images = reader.where(connection, publication, values, self._limit + 1)
+        return [Row(publication.cls(image.mapper), image.id, publication.recorder.dump(image.source)) for image in images]
+
+
+def _no_rule(channel: Channel) -> str:
+    parameters = "".join(f", {name}" for name in channel.pattern.placeholders)
+    return (
+        "It has no rule, so nobody may join. Add one:\n"
+        f'@realtime.channel("{channel.pattern.text}")\ndef may_join(user{parameters}) -> bool: ...'
+    )

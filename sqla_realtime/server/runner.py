@@ -1,0 +1,121 @@
+"""The broadcaster's thread: started from any thread, stopped from any thread, and never mistaken for a parent process's."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import threading
+from weakref import WeakSet
+
+from tornado.netutil import bind_sockets
+
+from sqla_realtime.brokers.base import Broker
+from sqla_realtime.errors import PortInUse
+from sqla_realtime.schema.registry import Registry
+from sqla_realtime.server.broadcaster import Broadcaster
+from sqla_realtime.server.doors import Application
+from sqla_realtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+_runners: WeakSet[Runner] = WeakSet()
+
+
+def _after_fork() -> None:
+    """A child must not hold the parent's port open: clients would connect to nobody."""
+    for runner in _runners:
+        runner.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Runner:
+    """One start and one stop of a broadcaster in a daemon thread of this process."""
+
+    def __init__(self, registry: Registry, settings: Settings, application: Application, broker: Broker) -> None:
+        self._parts = (registry, settings, application, broker)
+        self._settings = settings
+        self._broker = broker
+        self._loop = asyncio.new_event_loop()
+        self._stopping: asyncio.Event = asyncio.Event()
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._broadcaster: Broadcaster | None = None
+        self._timeout = 2.0
+        self._sockets: list[socket.socket] = []
+        self.pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="sqla-realtime", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, also where the setting leaves the choice to the system."""
+        port: int = self._sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, in this very process: threads do not survive a fork."""
+        return self.pid == os.getpid() and self._thread.is_alive()
+
+    def wants(self, pattern: str) -> bool:
+        """Whether anybody can receive changes of this pattern. Any thread."""
+        broadcaster = self._broadcaster
+        return broadcaster is not None and broadcaster.hub.wants(pattern)
+
+    def start(self) -> None:
+        """Listen, and return once clients are accepted. Raises PortInUse."""
+        try:
+            self._sockets = bind_sockets(self._settings.port, self._settings.host)
+        except OSError as error:
+            self._loop.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortInUse(host=self._settings.host, port=self._settings.port) from None
+        _runners.add(self)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Say goodbye to the clients and end the thread. Does nothing where it does not run."""
+        if not self.alive:
+            return
+        self._timeout = timeout
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout + 5.0)
+
+    def abandon(self) -> None:
+        """In a forked child: close what was inherited. The loop is left alone; the parent uses it."""
+        for listening in self._sockets:
+            listening.close()
+        self._broadcaster = None
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            self._failure = error
+            log.exception("The broadcaster has ended. [broadcaster-failed]")
+        finally:
+            self._broadcaster = None
+            self._ready.set()
+            for listening in self._sockets:
+                listening.close()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        registry, settings, application, broker = self._parts
+        broadcaster = Broadcaster(registry, settings, application, broker, await broker.head())
+        broadcaster.open(self._sockets)
+        self._broadcaster = broadcaster
+        self._ready.set()
+        await self._stopping.wait()
+        await broadcaster.close(self._timeout)

@@ -1,0 +1,45 @@
+"""What every handler does: nothing of a traceback, a token or a query string reaches the network or the log."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any
+
+from tornado.web import HTTPError, RequestHandler
+
+log = logging.getLogger(__name__)
+
+
+class QuietHandler(RequestHandler):
+    """Answers errors with a status and its standard phrase, and logs our own mistakes by path alone."""
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(HTTPStatus(status_code).phrase + "\n")
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if not isinstance(value, HTTPError):
+            log.error("A request to %s failed. [request-failed]", self.request.path, exc_info=value)
+
+
+class NotFoundHandler(QuietHandler):
+    """Every path that is none of ours."""
+
+    def prepare(self) -> None:
+        raise HTTPError(404)
+
+
+def log_request(handler: RequestHandler) -> None:
+    """One line per request at DEBUG, without the query, which can hold a token."""
+    log.debug("%s %s %d", handler.request.method, handler.request.path, handler.get_status())
