@@ -12,4 +12,4 @@ export const CLOSE = Object.freeze({
 })
 
 /** Do not come back? */
-export const isFinal = code => (code >= 4400 && code < 4500) || [1002, 1003, 1007, 1008, 1009, 1010].includes(code)
+export const isFinal = code => /^(44..|100[23789]|1010)$/.test(code)

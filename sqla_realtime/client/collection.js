@@ -6,7 +6,7 @@ export class Emitter {
   _listeners = new Set()
 
   /**
-   * "status" calls `fn` also now.
+   * "status" calls `fn` now, too.
    * @param {string} event
    * @param {(value: any) => void} fn
    * @returns {() => void} ends it
@@ -14,20 +14,17 @@ export class Emitter {
   on(event, fn) {
     const listener = { event, fn }
     this._listeners.add(listener)
-    if (event !== "change") this.#call(listener)
+    if (event !== "change") this._emit(event, null, [listener])
     return () => void this._listeners.delete(listener)
   }
 
-  _emit(event, value) {
-    for (const listener of [...this._listeners]) if (listener.event === event) this.#call(listener, value)
-  }
-
-  #call(listener, value = this[listener.event]) {
-    try {
-      if (this._listeners.has(listener)) listener.fn(value)
-    } catch (error) {
-      report(error)
-    }
+  _emit(event, value, listeners = [...this._listeners]) {
+    for (const listener of listeners)
+      try {
+        if (listener.event === event && this._listeners.has(listener)) listener.fn(value ?? this[event])
+      } catch (error) {
+        report(error)
+      }
   }
 }
 
@@ -35,6 +32,12 @@ const keyOf = row => row.class + "\n" + row.id
 
 /** @template [T=any] */
 export class Collection extends Emitter {
+  /** @type {string} */
+  name
+  /** @type {() => void} asks again after a refusal */
+  retry
+  /** @type {() => void} */
+  close
   /** @type {"loading" | "live" | "stale" | "refused"} */
   status = "loading"
   /** @type {{code: string, message: string, fix?: string} | null} */
@@ -45,19 +48,12 @@ export class Collection extends Emitter {
   #rows = []
   #untold = { changes: [] }
 
-  constructor(name, retry, close) {
-    super()
-    this.name = name
-    this.retry = () => retry(this)
-    this.close = () => close(this)
-  }
-
   /** @returns {readonly T[]} the same array until something changes */
   get rows() {
-    return (this.#rows ??= Array.from(this.#byKey.values(), row => row.record))
+    return (this.#rows ??= [...this.#byKey.values()].map(row => row.record))
   }
 
-  /** @returns {T | undefined} */
+  /** @param {string | number} id @returns {T | undefined} */
   get(id) {
     for (const kind of this.#classes) {
       const row = this.#byKey.get(keyOf({ class: kind, id }))
@@ -66,7 +62,7 @@ export class Collection extends Emitter {
   }
 
   /**
-   * Calls `fn` now and after what touched the rows.
+   * Calls `fn` now and at each change.
    * @param {(rows: readonly T[]) => void} fn
    * @returns {() => void} ends it
    */
@@ -76,34 +72,27 @@ export class Collection extends Emitter {
 
   _apply(change) {
     if (change.type === "destroy") this.#byKey.delete(keyOf(change))
-    else this.#put(this.#byKey, change)
+    else if (change.record) this.#byKey.set(keyOf(change), change)
+    else throw new TypeError("no record")
+    this.#classes.add(change.class)
     this.#rows = null
     this.#untold.moved = true
     this.#untold.changes.push(change)
   }
 
-  /** Replaces the rows; an equal record stays the same object. */
+  /** A snapshot; what is equal stays the same object. */
   _lay(rows) {
-    const [before, after, shown, untold] = [this.#byKey, new Map(), this.rows, this.#untold]
-    const note = (type, row) => untold.changes.push({ ...row, type, channel: this.name })
-    untold.moved ||= !this._answered || shown.length > rows.length
-    rows.forEach((row, i) => {
-      const old = before.get(keyOf(row))
-      if (JSON.stringify(old?.record) === JSON.stringify(row.record)) row = old
-      else note(old ? "update" : "create", row)
-      this.#put(after, row)
-      untold.moved ||= row.record !== shown[i]
-    })
-    for (const [key, row] of before) if (!after.has(key)) note("destroy", { class: row.class, id: row.id })
-    this.#byKey = after
+    const gone = new Map(this.#byKey)
+    const channel = this.name
+    for (const row of rows) {
+      const old = gone.get(keyOf(row))
+      gone.delete(keyOf(row))
+      if (!old || JSON.stringify(old.record) !== JSON.stringify(row.record))
+        this._apply({ ...row, type: old ? "update" : "create", channel })
+    }
+    for (const { class: kind, id } of gone.values()) this._apply({ type: "destroy", class: kind, id, channel })
+    this.#untold.moved ||= !this._answered
     this._answered = true
-    if (untold.moved) this.#rows = null
-  }
-
-  #put(rows, row) {
-    if (!row.record) throw new TypeError("a row without a record")
-    this.#classes.add(row.class)
-    rows.set(keyOf(row), row)
   }
 
   _set(status, error = null) {

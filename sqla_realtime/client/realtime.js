@@ -1,17 +1,15 @@
-/** The public face: `connect()`, and what a client does with messages. */
+/** `connect()`, and what a client does with messages. */
 
 import { Collection, Emitter, report } from "./collection.js"
 import { Connection, backoff } from "./connection.js"
 
 /**
- * @param {object} [options]
- * @param {string} [options.url] else the server of this module
- * @param {string | (() => string | Promise<string>)} [options.token] a function is asked at each attempt
- * @param {any} [options.window] instead of the global one
+ * Without `url` to the server of this module; a `token` function is asked at each attempt.
+ * @param {{url?: string, token?: string | (() => string | Promise<string>), window?: any}} [options]
  */
 export function connect({ url, token, window = globalThis } = {}) {
   const { href } = new URL(url ?? "ws", url ? window.location?.href : import.meta.url)
-  return new Client(href.replace(/^http/, "ws"), token, window)
+  return new Client({ url: href.replace(/^http/, "ws"), token, window })
 }
 
 class Client extends Emitter {
@@ -26,15 +24,13 @@ class Client extends Emitter {
   #channels = new Map()
   #connection
   #id = 0
-  #window
 
-  constructor(url, token, window) {
+  constructor(options) {
     super()
-    this.#window = window
-    this.#connection = new Connection(url, token, window, next => this.#turn(next), message => this.#receive(message))
+    this.#connection = new Connection({ ...options, owner: this })
   }
 
-  /** Now, also after a refusal. */
+  /** Connects now, also after a refusal. */
   open() {
     this.#connection.step("open")
   }
@@ -46,13 +42,16 @@ class Client extends Emitter {
   /**
    * @template [T=any]
    * @param {string} name
-   * @returns {Collection<T>} one for one name, until it is closed
+   * @returns {Collection<T>} one for a name, until closed
    */
   collection(name) {
     let channel = this.#channels.get(name)
     if (!channel) {
       if (!/^[\w.~:/%-]{1,255}$/.test(name)) throw new TypeError(`${name} is no channel`)
-      channel = new Collection(name, channel => channel._joined || this.#want(channel), channel => this.#leave(channel))
+      channel = new Collection()
+      channel.name = name
+      channel.retry = () => channel.status === "live" || this.#want(channel)
+      channel.close = () => this.#leave(channel)
       this.#channels.set(name, channel)
       this.#want(channel)
       this.#connection.step("want")
@@ -69,87 +68,82 @@ class Client extends Emitter {
     if (this.status === "live") this.#connection.send({ type: "unsubscribe", id: ++this.#id, channels: [name] })
   }
 
-  /** Until the next subscribe nothing that arrives is for it. */
-  #part(channel, status, error, _at = null) {
-    this.#window.clearTimeout(channel._timer)
+  /** Out, until subscribed again. */
+  #part(channel, status, error, at) {
+    this.#connection.window.clearTimeout(channel._timer)
     channel._set(status, error)
-    Object.assign(channel, { _joined: false, _id: null, _timer: null, _at })
+    channel._id = channel._timer = null
+    channel._at = at
   }
 
   #want(channel) {
     this.#part(channel, "stale")
-    channel._tell()
     queueMicrotask(() => this.#flush()) // one message for all
   }
 
+  #tell(commit, origin) {
+    for (const channel of this.#channels.values()) channel._tell(commit, origin)
+  }
+
   #flush() {
+    this.#tell()
     if (this.status !== "live") return
     const open = new Map()
-    const messages = []
     for (const [name, channel] of this.#channels) {
       if (channel._id || channel._timer || channel.status === "refused") continue
       const after = channel._at ?? undefined
-      let message = open.get(after)
-      // The server takes 100 channels and 16 KiB.
-      if (!message || message.channels.length === 100 || message.channels.join().length > 15_000) {
-        messages.push((message = { type: "subscribe", id: ++this.#id, channels: [], after }))
-        open.set(after, message)
-      }
-      message.channels.push(name)
+      const message = open.get(after) ?? { type: "subscribe", id: ++this.#id, channels: [], after }
+      open.set(after, message)
       channel._id = message.id
+      // Limits: 100 channels, 16 KiB.
+      if (message.channels.push(name) < 100 && message.channels.join().length < 15_000) continue
+      this.#connection.send(message)
+      open.delete(after)
     }
-    for (const message of messages) this.#connection.send(message)
+    for (const message of open.values()) this.#connection.send(message)
   }
 
-  #turn({ status, reason, connection }) {
+  _turn({ status, reason, connection }) {
     const was = this.status
     Object.assign(this, { status, reason, connection })
-    const channels = [...this.#channels.values()]
-    const isRefused = channel => channel.status === "refused"
-    if (status === "live") {
-      for (const channel of channels) if (isRefused(channel) && channel._token !== this.#connection.used) this.#want(channel)
-      this.#flush()
+    for (const channel of this.#channels.values()) {
+      if (channel.status === "refused") {
+        if (status === "live" && channel._token !== this.#connection.used) this.#part(channel, "stale")
+      } else if (was === "live") {
+        // What was live is at the client's position, the rest at an older one.
+        this.#part(channel, "stale", null, channel.status === "live" ? this.position : channel._at)
+      }
     }
-    if (was === "live") {
-      // A channel that had joined is where the client is; another is where it was.
-      const lost = channels.filter(channel => !isRefused(channel))
-      for (const channel of lost) this.#part(channel, "stale", null, channel._joined ? this.position : channel._at)
-      for (const channel of lost) channel._tell()
-    }
+    this.#flush()
     this._emit("status")
   }
 
-  #receive(message) {
-    const { type, commit, position } = message
+  /** First all data, then all listeners. */
+  _receive(message) {
+    const { type, commit, position, origin } = message
     try {
-      if (typeof commit === "string") this.#commit([message], channel => channel._joined)
+      if (typeof commit === "string") this.#apply(message, channel => channel.status === "live")
       else if (type === "subscribed") this.#subscribed(message)
       else if (type === "reset") this.#reset(message)
-      else if (type === "error") this.#error(message)
+      else if (type === "error" && (message.id || message.channel)) this.#error(message)
       else if (type === "ping" && position) this.position = position
     } catch (error) {
-      // Half done: only fresh rows can be trusted.
-      for (const channel of this.#channels.values()) channel._joined = channel._at = null
+      this.position = null // half done: only fresh rows can be trusted
       this.#connection.step("failed")
       report(error)
     }
+    this.#tell(this.position, origin)
   }
 
-  /** First all data, then all listeners. */
-  #commit(commits, isFor, touched = new Set(), position = commits[0].commit) {
-    for (const { changes } of commits)
-      for (const change of changes) {
-        const channel = this.#channels.get(change.channel)
-        if (!channel || !isFor(channel)) continue
-        channel._apply(change)
-        touched.add(channel)
-      }
-    this.position = position
-    for (const channel of touched) channel._tell(position, commits.length === 1 ? commits[0].origin : undefined)
+  #apply({ commit, changes }, isFor) {
+    for (const change of changes) {
+      const channel = this.#channels.get(change.channel)
+      if (channel && isFor(channel)) channel._apply(change)
+    }
+    this.position = commit
   }
 
   #subscribed({ id, position, channels, commits = [] }) {
-    const answered = new Set()
     const recovered = new Set()
     for (const item of channels) {
       const channel = this.#channels.get(item.channel)
@@ -157,30 +151,29 @@ class Client extends Emitter {
       if (item.recovered) recovered.add(channel)
       else channel._lay(item.rows)
       channel._set("live")
-      channel._joined = true
       channel._tries = 0
-      answered.add(channel)
     }
-    this.#commit(commits, channel => recovered.has(channel), answered, position)
+    for (const commit of commits) this.#apply(commit, channel => recovered.has(channel))
+    this.position = position
   }
 
   #reset({ channels }) {
     for (const name of channels) {
       const channel = this.#channels.get(name)
-      if (channel && channel.status !== "refused") this.#want(channel)
+      if (channel?._id) this.#want(channel)
     }
   }
 
-  /** Without a channel it is about all that were asked for with that id. */
+  /** Without a channel, of all of that id. */
   #error({ id, channel: name, code, message, fix }) {
     for (const channel of this.#channels.values()) {
-      if (name ? name !== channel.name || (id ?? channel._id) !== channel._id : id !== channel._id) continue
+      if ((name ?? channel.name) !== channel.name || (id ?? channel._id) !== channel._id) continue
       const passing = code === "snapshot-failed"
       this.#part(channel, passing ? "stale" : "refused", { code, message, fix })
       channel._token = this.#connection.used
-      const wait = backoff(channel._tries++, this.#window.Math.random())
-      if (passing) channel._timer = this.#window.setTimeout(() => this.#want(channel), wait)
-      channel._tell()
+      if (!passing) continue
+      const wait = backoff(channel._tries++, this.#connection.window.Math.random())
+      channel._timer = this.#connection.window.setTimeout(() => this.#want(channel), wait)
     }
   }
 }

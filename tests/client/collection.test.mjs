@@ -1,0 +1,240 @@
+/** What a collection shows: keyed rows, stable identities, listeners that are told once and cannot do harm. */
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { FakeServer, change, livePages, settle } from "./fake-server.mjs"
+
+const commit = (position, ...changes) => ({ commit: position, changes })
+const titles = rows => rows.map(record => record.title)
+
+test("rows come in the snapshot's order and are found by their key", async () => {
+  const { pages } = await livePages()
+  assert.deepEqual(titles(pages.rows), ["First", "Second"])
+  assert.equal(pages.get(2), pages.rows[1])
+  assert.equal(pages.get("2"), pages.rows[1])
+  assert.equal(pages.get(3), undefined)
+})
+
+test("a changed row keeps its place, a new one is appended, a destroyed one goes", async () => {
+  const { server, pages } = await livePages()
+  const changes = [change("create", "pages", { id: 0, title: "New" }), change("update", "pages", { id: 1, title: "First!" })]
+  server.push(commit("e.2", ...changes))
+  assert.deepEqual(titles(pages.rows), ["First!", "Second", "New"])
+  server.push(commit("e.3", change("destroy", "pages", { id: 2 })))
+  assert.deepEqual(titles(pages.rows), ["First!", "New"])
+})
+
+test("applying twice is applying once", async () => {
+  const { server, pages } = await livePages()
+  const changes = [change("create", "pages", { id: 3, title: "Third" }), change("destroy", "pages", { id: 1 })]
+  server.push(commit("e.2", ...changes))
+  server.push(commit("e.3", ...changes))
+  assert.deepEqual(titles(pages.rows), ["Second", "Third"])
+})
+
+test("the key is class and id together", async () => {
+  const { server, pages } = await livePages()
+  server.push(commit("e.2", { ...change("create", "pages", { id: 1, title: "Of another class" }), class: "Draft" }))
+  assert.deepEqual(titles(pages.rows), ["First", "Second", "Of another class"])
+  server.push(commit("e.3", change("destroy", "pages", { id: 1 })))
+  assert.deepEqual(titles(pages.rows), ["Second", "Of another class"])
+  assert.equal(pages.get(1).title, "Of another class")
+})
+
+test("rows is one array until something changes", async () => {
+  const { server, pages } = await livePages()
+  const before = pages.rows
+  assert.equal(pages.rows, before)
+  server.push({ type: "ping", position: "e.2" })
+  assert.equal(pages.rows, before)
+  server.push(commit("e.3", change("update", "pages", { id: 1, title: "x" })))
+  assert.notEqual(pages.rows, before)
+  assert.equal(pages.rows[1], before[1], "an untouched record stays the same object")
+  assert.deepEqual(titles(before), ["First", "Second"], "what was handed out is not changed")
+})
+
+test("subscribe is told now and after each commit that touched the rows, until it ends", async () => {
+  const { server, pages } = await livePages()
+  const told = []
+  const off = pages.subscribe(rows => told.push(rows))
+  assert.deepEqual(told, [pages.rows])
+  const changes = [change("update", "pages", { id: 1, title: "x" }), change("update", "pages", { id: 2, title: "y" })]
+  server.push(commit("e.2", ...changes))
+  assert.equal(told.length, 2, "one commit, one call")
+  assert.equal(told[1], pages.rows)
+  server.push(commit("e.3", change("update", "elsewhere", { id: 1, title: "z" })))
+  assert.equal(told.length, 2)
+  off()
+  server.push(commit("e.4", change("update", "pages", { id: 1, title: "later" })))
+  assert.equal(told.length, 2)
+})
+
+test("one function that subscribes twice ends twice", async () => {
+  const { server, pages } = await livePages()
+  let calls = 0
+  const fn = () => calls++
+  const off = pages.subscribe(fn)
+  pages.subscribe(fn)
+  off()
+  calls = 0
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.equal(calls, 1)
+})
+
+test("subscribe before the first answer is told of nothing, then of an empty answer", async () => {
+  const server = new FakeServer()
+  const pages = server.connect().collection("pages")
+  const told = []
+  pages.subscribe(rows => told.push([pages.status, rows.length]))
+  await server.accept()
+  server.snapshot("e.1", { pages: [] })
+  assert.deepEqual(told, [["loading", 0], ["live", 0]])
+})
+
+test("change tells what was done, by which commit and whose", async () => {
+  const { server, pages } = await livePages()
+  const told = []
+  pages.on("change", event => told.push(event))
+  const changes = [change("update", "pages", { id: 1, title: "x" })]
+  server.push({ commit: "e.2", origin: "c-7", changes: [...changes, change("create", "other", { id: 9 })] })
+  assert.deepEqual(told, [{ changes, commit: "e.2", origin: "c-7" }])
+})
+
+test("status is told now and when it changes", async () => {
+  const server = new FakeServer()
+  const pages = server.connect().collection("pages")
+  const told = []
+  pages.on("status", status => told.push(status))
+  await server.accept()
+  server.snapshot("e.1", { pages: [] })
+  server.push(commit("e.2", change("create", "pages", { id: 1 })))
+  server.drop()
+  assert.deepEqual(told, ["loading", "live", "stale"])
+})
+
+test("a snapshot after a reset is laid over by key", async () => {
+  const { server, pages } = await livePages()
+  const [first, second] = pages.rows
+  server.push({ type: "reset", channels: ["pages"], reason: "invalidated" })
+  await settle()
+  const rows = []
+  const changes = []
+  pages.subscribe(shown => rows.push(titles(shown)))
+  pages.on("change", event => changes.push(event))
+  server.snapshot("e.5", { pages: [{ id: 1, title: "First" }, { id: 3, title: "Third" }] })
+  assert.equal(pages.get(1), first, "an equal record stays the same object")
+  assert.deepEqual(rows, [["First", "Second"], ["First", "Third"]])
+  assert.deepEqual(changes, [{
+    commit: "e.5", origin: undefined,
+    changes: [change("create", "pages", { id: 3, title: "Third" }), change("destroy", "pages", second)],
+  }])
+})
+
+test("a snapshot that changes nothing is not told, and the array stays", async () => {
+  const { server, pages } = await livePages()
+  const before = pages.rows
+  server.push({ type: "reset", channels: ["pages"], reason: "invalidated" })
+  await settle()
+  let calls = -1
+  const statuses = []
+  pages.subscribe(() => calls++)
+  pages.on("change", () => calls++)
+  pages.on("status", status => statuses.push(status))
+  server.snapshot("e.5", { pages: [{ id: 1, title: "First" }, { id: 2, title: "Second" }] })
+  assert.equal(calls, 0)
+  assert.equal(pages.rows, before)
+  assert.deepEqual(statuses, ["stale", "live"])
+})
+
+test("a nested difference is a difference", async () => {
+  const server = new FakeServer()
+  const pages = server.connect().collection("pages")
+  await server.accept()
+  const tags = inner => [{ id: 1, tags: ["a", { b: inner }], none: null }]
+  server.snapshot("e.1", { pages: tags(1) })
+  const before = pages.get(1)
+  for (const [inner, same] of [[1, true], [2, false]]) {
+    server.push({ type: "reset", channels: ["pages"], reason: "invalidated" })
+    await settle()
+    server.snapshot("e.2", { pages: tags(inner) })
+    assert.equal(pages.get(1) === before, same)
+  }
+})
+
+test("a listener that throws is reported and disturbs nobody", async t => {
+  const reported = []
+  globalThis.reportError = error => reported.push(error.message)
+  t.after(() => delete globalThis.reportError)
+  const { server, client, pages } = await livePages()
+  const bad = () => {
+    throw new Error("mine")
+  }
+  for (const event of ["status", "change", "rows"]) pages.on(event, bad)
+  client.on("status", bad)
+  const told = []
+  pages.subscribe(rows => told.push(titles(rows)[0]))
+  reported.length = 0
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.deepEqual(told, ["First", "x"])
+  assert.deepEqual(reported, ["mine", "mine"])
+  assert.equal(client.status, "live")
+  assert.equal(client.position, "e.2")
+})
+
+test("where there is no reportError, the console gets it", async t => {
+  const error = t.mock.method(console, "error", () => {})
+  const { pages } = await livePages()
+  pages.subscribe(() => {
+    throw new Error("mine")
+  })
+  assert.equal(error.mock.calls[0].arguments[0].message, "mine")
+})
+
+test("a listener that another one has ended is not called any more", async () => {
+  const { server, pages } = await livePages()
+  let calls = 0
+  let off
+  pages.on("change", () => off())
+  off = pages.subscribe(() => calls++)
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.equal(calls, 1)
+})
+
+test("a listener that subscribes while being told does not loop", async () => {
+  const { server, pages } = await livePages()
+  let calls = 0
+  const again = () => {
+    if (++calls < 50) pages.on("change", again)
+  }
+  pages.on("change", again)
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.equal(calls, 1)
+})
+
+test("a closed collection is told nothing and leaves the channel", async () => {
+  const { server, client, pages } = await livePages()
+  let calls = 0
+  pages.subscribe(() => calls++)
+  server.take()
+  pages.close()
+  assert.deepEqual(server.take(), [{ type: "unsubscribe", id: 2, channels: ["pages"] }])
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  server.push({ type: "unsubscribed", id: 2, channels: ["pages"] })
+  assert.equal(calls, 1)
+  assert.deepEqual(titles(pages.rows), ["First", "Second"])
+  assert.equal(pages.status, "stale")
+  pages.close()
+  assert.deepEqual(server.take(), [])
+  assert.notEqual(client.collection("pages"), pages)
+})
+
+test("a record's strange names are only names", async () => {
+  const { server, pages } = await livePages()
+  server.push(`{"commit": "e.2", "changes": [{"type": "create", "class": "Page", "id": "__proto__", "channel": "pages",
+    "record": {"id": "__proto__", "__proto__": {"evil": true}}}]}`)
+  assert.equal({}.evil, undefined)
+  assert.equal(pages.get("__proto__").id, "__proto__")
+  assert.equal(pages.get("constructor"), undefined)
+})
+

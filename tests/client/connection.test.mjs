@@ -1,0 +1,545 @@
+/** Coming and coming back: the table's decisions alone, then the same with sockets, clocks and a browser's events. */
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { Connection, backoff, decide } from "../../sqla_realtime/client/connection.js"
+import { FakeServer, change, livePages, settle } from "./fake-server.mjs"
+
+const refusal = { type: "error", code: "origin-refused", message: "Not from there.", fix: "Add it to origins." }
+const json = (status, body) => async () => new Response(JSON.stringify(body), { status })
+
+async function refusedClient() {
+  const { server, client } = await livePages()
+  server.drop(4400)
+  return { server, client }
+}
+
+// The table.
+
+const at = { now: 0, random: 0.5 }
+const idle = new Connection({}).state
+
+function run(...events) {
+  let decision = [idle]
+  for (const [type, data] of events) decision = decide(decision[0], type, { ...at, ...data })
+  const [{ state, status }, act, wait] = decision
+  return [state, status, act, wait]
+}
+
+const dialed = [["want"]]
+const opened = [...dialed, ["opened"]]
+const live = [...opened, ["got hello", { ping: 25 }]]
+const down = [...live, ["lost", { code: 1006 }]]
+const never = [...dialed, ["lost", { code: 1006 }]]
+const refused = [...live, ["lost", { code: 4400 }]]
+const waiting = wait => ["offline", "offline", "hangup", wait]
+const leaving = retry_after_ms => [...live, ["got bye", { code: 4500, retry_after_ms }], ["lost", { code: 4500 }]]
+
+for (const [name, events, expected] of [
+  ["idle waits for a wish", [["wake"]], ["idle", "connecting", undefined, undefined]],
+  ["a wish dials", dialed, ["dialing", "connecting", "dial", 10_000]],
+  ["a second wish does not", [...dialed, ["want"], ["open"]], ["dialing", "connecting", undefined, undefined]],
+  ["an open socket greets", opened, ["greeting", "connecting", "hello", 10_000]],
+  ["an answered hello is life", live, ["live", "live", null, 35_000]],
+  ["a socket that never opened is asked about", never, ["probing", "connecting", "diagnose", 10_000]],
+  ["a refusal is final", [...never, ["got error", refusal]], ["refused", "refused", "hangup", undefined]],
+  ["no answer is a retry", [...never, ["failed"]], waiting(250)],
+  ["an answer that takes too long is a retry", [...never, ["alarm"]], waiting(250)],
+  ["dialing too long is a retry", [...dialed, ["alarm"]], waiting(250)],
+  ["greeting too long is a retry", [...opened, ["alarm"]], waiting(250)],
+  ["a lost connection waits", down, waiting(250)],
+  ["and dials again, still offline for people", [...down, ["alarm"]], ["dialing", "offline", "dial", 10_000]],
+  ["it dials at once when the browser wakes", [...down, ["wake"]], ["dialing", "offline", "dial", 10_000]],
+  ["or when it is told to", [...down, ["open"]], ["dialing", "offline", "dial", 10_000]],
+  ["offline ends a wait without a new one", [...down, ["offline"]], waiting(undefined)],
+  ["offline ends a life", [...live, ["offline"]], waiting(undefined)],
+  ["offline ends an attempt", [...dialed, ["offline"]], waiting(undefined)],
+  ["a final close is final", refused, ["refused", "refused", "hangup", undefined]],
+  ["refused does not wake", [...refused, ["wake"]], ["refused", "refused", undefined, undefined]],
+  ["refused does not want", [...refused, ["want"]], ["refused", "refused", undefined, undefined]],
+  ["refused opens", [...refused, ["open"]], ["dialing", "connecting", "dial", 10_000]],
+  ["close closes", [...live, ["close"]], ["closed", "closed", "leave", undefined]],
+  ["closed does not wake", [...live, ["close"], ["wake"]], ["closed", "closed", undefined, undefined]],
+  ["closed opens", [...live, ["close"], ["open"]], ["dialing", "connecting", "dial", 10_000]],
+  [
+    "bye gives the code if the close does not",
+    [...live, ["got bye", { code: 4400 }], ["lost", { code: 1006 }]],
+    ["refused", "refused", "hangup", undefined],
+  ],
+  ["bye asks for a wait", leaving(8000), waiting(4000)],
+  ["bye cannot shorten the wait", leaving(-8), waiting(250)],
+  ["bye's nonsense is nothing", leaving("soon"), waiting(250)],
+  ["a ping that is no number is 25", [...opened, ["got hello", { ping: "x" }]], ["live", "live", null, 35_000]],
+])
+  test(name, () => assert.deepEqual(run(...events), expected))
+
+test("the jitter is full: from nothing to the doubling limit, 30 s at most", () => {
+  for (const [tries, limit] of [[0, 500], [1, 1000], [2, 2000], [5, 16_000], [6, 30_000], [60, 30_000], [2000, 30_000]]) {
+    assert.equal(backoff(tries, 0), 0)
+    assert.equal(backoff(tries, 1), limit)
+  }
+})
+
+test("deciding changes nothing but by returning it", () => {
+  const before = Object.freeze({ ...idle })
+  assert.notEqual(decide(before, "want", at)[0], before)
+})
+
+// With sockets.
+
+test("the socket opens with the first collection, or when told to", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  await settle()
+  assert.equal(server.sockets.length, 0)
+  assert.equal(client.status, "connecting")
+  client.collection("pages")
+  client.collection("projects")
+  assert.equal(server.sockets.length, 1)
+  assert.equal(server.socket.protocol, "sqla-realtime.v1")
+  server.connect().open()
+  assert.equal(server.sockets.length, 2, "each client has its own")
+})
+
+test("each failed attempt doubles the limit of the next wait", async () => {
+  const server = new FakeServer()
+  server.random = 1
+  server.connect().open()
+  for (const limit of [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    server.drop()
+    await settle()
+    assert.deepEqual(server.waits, [limit])
+    server.pass(limit)
+  }
+  assert.equal(server.sockets.length, 9)
+})
+
+test("a wait of nothing is a wait that ends", async () => {
+  const { server } = await livePages()
+  server.random = 0
+  server.drop()
+  server.pass(0)
+  assert.equal(server.sockets.length, 2)
+})
+
+for (const [lasting, limit] of [[9_999, 1000], [10_000, 500]])
+  test(`tries after a connection of ${lasting} ms: the next wait is up to ${limit} ms`, async () => {
+    const server = new FakeServer()
+    server.random = 1
+    server.connect().open()
+    server.drop()
+    await settle()
+    server.pass(500)
+    await server.accept()
+    server.pass(lasting)
+    server.drop()
+    assert.deepEqual(server.waits, [limit])
+  })
+
+test("the server's wish for a wait is honoured, at random", async () => {
+  const { server } = await livePages()
+  server.random = 0.25
+  server.push({ type: "bye", code: 4500, reason: "restarting", retry_after_ms: 20_000 })
+  server.drop(4500)
+  assert.deepEqual(server.waits, [5000])
+})
+
+for (const code of [4400, 4499, 1002, 1003, 1007, 1008, 1009, 1010])
+  test(`after ${code} the client does not come back`, async () => {
+    const { server, client } = await livePages()
+    server.push({ type: "bye", code, reason: "Ten bad messages." })
+    server.drop(code)
+    assert.equal(client.status, "refused")
+    assert.deepEqual(client.reason, { code: `closed-${code}`, message: "Ten bad messages.", fix: undefined })
+    for (const event of ["online", "pageshow", "visibilitychange"]) server.event(event)
+    server.pass(3_600_000)
+    assert.equal(server.sockets.length, 1)
+  })
+
+for (const code of [1000, 1001, 1006, 1011, 4500, 4501, 4502, 4503, 4504])
+  test(`after ${code} it does`, async () => {
+    const { server, client } = await livePages()
+    server.drop(code)
+    assert.equal(client.status, "offline")
+    server.pass(500)
+    await server.accept()
+    assert.equal(client.status, "live")
+    assert.equal(client.reason, null)
+  })
+
+test("a refused client can be opened again", async () => {
+  const { server, client } = await refusedClient()
+  client.open()
+  assert.equal(client.status, "connecting")
+  assert.equal(client.reason, null)
+  await server.accept()
+  assert.equal(client.status, "live")
+})
+
+test("an attempt that takes 10 s is given up", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.open()
+  server.pass(9_999)
+  assert.equal(server.socket.closedBy, null)
+  server.pass(1)
+  assert.equal(server.socket.closedBy, "client")
+  assert.equal(client.status, "offline")
+  assert.equal(client.reason.code, "unreachable")
+})
+
+test("so is a server that does not answer hello", async () => {
+  const server = new FakeServer()
+  server.connect().open()
+  server.pass(9_000)
+  await server.open()
+  server.pass(9_999)
+  assert.equal(server.socket.closedBy, null)
+  server.pass(1)
+  assert.equal(server.socket.closedBy, "client")
+})
+
+test("silence for ping and 10 s more is death; any message is life", async () => {
+  const { server, client } = await livePages()
+  for (const message of [{ type: "ping" }, "not json", { type: "pong" }, { type: "from the future" }]) {
+    server.pass(20_000)
+    server.push(message)
+  }
+  server.pass(34_999)
+  assert.equal(client.status, "live")
+  server.pass(1)
+  assert.equal(client.status, "offline")
+  assert.equal(server.socket.closedBy, "client")
+  server.pass(500)
+  assert.equal(server.sockets.length, 2)
+})
+
+test("the server's ping decides how long silence may last", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.open()
+  await server.accept(5)
+  server.pass(14_999)
+  assert.equal(client.status, "live")
+  server.pass(1)
+  assert.equal(client.status, "offline")
+})
+
+test("a ping of a million years does not spin", async () => {
+  const server = new FakeServer()
+  server.connect().open()
+  await server.accept(1e12)
+  assert.ok(server.waits[0] < 2 ** 31)
+})
+
+test("after a sleep the silence is noticed on waking, not by the timer", async () => {
+  const { server, client } = await livePages()
+  server.time += 3_600_000
+  server.event("pageshow")
+  assert.equal(client.status, "offline")
+  const awake = await livePages()
+  awake.server.event("pageshow")
+  assert.equal(awake.client.status, "live")
+})
+
+test("an error without a close ends the attempt; its late close does nothing", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.open()
+  const { socket } = server
+  socket.readyState = 3
+  socket.fire("error")
+  await settle()
+  assert.deepEqual(server.waits, [250])
+  socket.fire("close", { code: 1006 })
+  await settle()
+  assert.deepEqual(server.waits, [250])
+  assert.equal(client.status, "offline")
+  assert.equal(server.fetched.length, 1)
+})
+
+test("an error on a socket that still lives is no end", async () => {
+  const { server, client } = await livePages()
+  server.socket.fire("error")
+  assert.equal(client.status, "live")
+})
+
+test("what an earlier socket still says is not heard", async () => {
+  const { server, client, pages } = await livePages()
+  const first = server.socket
+  server.event("offline")
+  server.event("online")
+  await server.accept()
+  server.push({ commit: "e.9", changes: [change("destroy", "pages", { id: 1 })] }, first)
+  first.fire("close", { code: 4400 })
+  assert.equal(client.status, "live")
+  assert.equal(client.position, "e.1")
+  assert.equal(pages.rows.length, 2)
+})
+
+// Why a socket never opened.
+
+for (const status of [400, 403])
+  test(`a refusal with ${status} is final and says why`, async () => {
+    const server = new FakeServer()
+    const client = server.connect()
+    server.answer = json(status, refusal)
+    client.open()
+    server.drop()
+    await settle()
+    assert.deepEqual(server.fetched, ["https://server.example/realtime/ws"])
+    assert.equal(client.status, "refused")
+    assert.deepEqual(client.reason, { code: "origin-refused", message: "Not from there.", fix: "Add it to origins." })
+    server.pass(3_600_000)
+    assert.equal(server.sockets.length, 1)
+  })
+
+for (const [name, answer] of [
+  ["that the server is fine (426)", json(426, { type: "error", code: "upgrade-required", message: "As a WebSocket." })],
+  ["by somebody else (502)", json(502, refusal)],
+  ["with another JSON", json(403, { detail: "no" })],
+  ["with null", json(403, null)],
+  ["with a page", async () => new Response("<h1>Forbidden</h1>", { status: 403 })],
+  ["by nobody", async () => Promise.reject(new TypeError("Failed to fetch"))],
+])
+  test(`answered ${name} the client tries again`, async () => {
+    const server = new FakeServer()
+    const client = server.connect()
+    server.answer = answer
+    client.open()
+    server.drop()
+    await settle()
+    assert.equal(client.status, "offline")
+    assert.deepEqual(server.waits, [250])
+    server.pass(250)
+    assert.equal(server.sockets.length, 2)
+  })
+
+test("a connection that was open is not asked about", async () => {
+  const { server } = await livePages()
+  server.drop()
+  await settle()
+  assert.deepEqual(server.fetched, [])
+})
+
+test("an answer that comes after its attempt is not heard", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  let answer
+  server.answer = () => new Promise(resolve => (answer = resolve))
+  client.open()
+  server.drop()
+  server.pass(10_000)
+  assert.equal(client.status, "offline")
+  server.pass(250)
+  server.answer = () => new Promise(() => {})
+  server.drop()
+  answer(await json(403, refusal)())
+  await settle()
+  assert.notEqual(client.status, "refused")
+})
+
+// Who says hello.
+
+test("without a token hello has none", async () => {
+  for (const token of [undefined, null, () => null]) {
+    const server = new FakeServer()
+    server.connect({ token }).open()
+    await server.open()
+    assert.deepEqual(server.sent, [{ type: "hello" }])
+  }
+})
+
+test("a token function is asked anew for every attempt", async () => {
+  let asked = 0
+  const { server } = await livePages({ token: async () => `t${++asked}` })
+  assert.deepEqual(server.sent[0], { type: "hello", token: "t1" })
+  await server.blink()
+  assert.deepEqual(server.sent[0], { type: "hello", token: "t2" })
+})
+
+for (const code of ["token-expired", "bad-token"])
+  test(`after ${code} the token is asked for once more`, async () => {
+    let asked = 0
+    const server = new FakeServer()
+    const client = server.connect({ token: () => `t${++asked}` })
+    client.open()
+    await server.open()
+    server.push({ type: "error", code, message: "Too old." })
+    await settle()
+    assert.deepEqual(server.sent, [{ type: "hello", token: "t1" }, { type: "hello", token: "t2" }])
+    assert.equal(client.status, "connecting")
+    server.push({ type: "hello", connection: "c-1", ping: 25 })
+    assert.equal(client.status, "live")
+    // The next attempt may ask twice again.
+    server.drop()
+    server.pass(500)
+    await server.open()
+    server.push({ type: "error", code, message: "Too old." })
+    await settle()
+    assert.deepEqual(server.sent.map(message => message.token), ["t3", "t4"])
+  })
+
+test("the second time it is refused, and the sentence is the server's", async () => {
+  const server = new FakeServer()
+  const client = server.connect({ token: () => "t" })
+  client.open()
+  await server.open()
+  for (const message of ["First.", "Second."]) {
+    server.push({ type: "error", code: "token-expired", message })
+    await settle()
+  }
+  assert.equal(client.status, "refused")
+  assert.deepEqual(client.reason, { code: "token-expired", message: "Second.", fix: undefined })
+  assert.equal(server.socket.closedBy, "client")
+  assert.equal(server.sent.length, 2)
+})
+
+test("any other error that answers hello is final", async () => {
+  const server = new FakeServer()
+  const client = server.connect({ token: 7 })
+  client.open()
+  await server.open()
+  server.push({ type: "error", code: "invalid-field", message: "token: text, please." })
+  assert.equal(client.status, "refused")
+})
+
+const failing = {
+  throws: () => {
+    throw new Error("no network")
+  },
+  rejects: async () => Promise.reject(new Error("no network")),
+}
+for (const [name, token] of Object.entries(failing))
+  test(`a token function that ${name} is a failed attempt`, async () => {
+    const server = new FakeServer()
+    const client = server.connect({ token })
+    client.open()
+    await server.open()
+    assert.equal(client.status, "offline")
+    assert.deepEqual(client.reason, { code: "token-failed", message: "Error: no network" })
+    assert.deepEqual(server.waits, [250])
+  })
+
+test("a token that comes after its attempt is not sent", async () => {
+  const server = new FakeServer()
+  const tokens = []
+  server.connect({ token: () => new Promise(resolve => tokens.push(resolve)) }).open()
+  await server.open()
+  const first = server.socket
+  server.pass(10_250)
+  await server.open()
+  tokens[0]("old")
+  await settle()
+  assert.deepEqual([first.sent, server.sent], [[], []])
+  tokens[1]("new")
+  await settle()
+  assert.deepEqual(server.sent, [{ type: "hello", token: "new" }])
+})
+
+// The browser.
+
+test("offline pauses, online goes on at once", async () => {
+  const { server, client, pages } = await livePages()
+  server.event("offline")
+  assert.equal(client.status, "offline")
+  assert.deepEqual(client.reason, { code: "offline", message: "This device is offline." })
+  assert.equal(pages.status, "stale")
+  assert.equal(server.socket.closedBy, "client")
+  server.pass(3_600_000)
+  assert.equal(server.sockets.length, 1)
+  server.document.visibilityState = "hidden"
+  server.event("online")
+  assert.equal(server.sockets.length, 2)
+  await server.accept()
+  assert.equal(client.status, "live")
+})
+
+test("offline does not forget how often it failed", async () => {
+  const server = new FakeServer()
+  server.random = 1
+  server.connect().open()
+  server.drop()
+  await settle()
+  assert.deepEqual(server.waits, [500])
+  server.event("offline")
+  assert.deepEqual(server.waits, [])
+  server.event("online")
+  server.drop()
+  await settle()
+  assert.deepEqual(server.waits, [1000])
+})
+
+for (const [event, state, dials] of [
+  ["online", "visible", true],
+  ["pageshow", "visible", true],
+  ["resume", "visible", true],
+  ["visibilitychange", "visible", true],
+  ["visibilitychange", "hidden", false],
+])
+  test(`${event} (${state}) ${dials ? "cuts the wait short" : "does not"}`, async () => {
+    const { server } = await livePages()
+    server.drop()
+    server.document.visibilityState = state
+    server.event(event)
+    assert.equal(server.sockets.length, dials ? 2 : 1)
+    server.event(event)
+    assert.equal(server.sockets.length, dials ? 2 : 1, "once")
+  })
+
+test("a closed client is closed, and the browser's events are let go", async () => {
+  const { server, client, pages } = await livePages()
+  const told = []
+  client.on("status", status => told.push(status))
+  client.close()
+  assert.equal(client.status, "closed")
+  assert.equal(client.connection, null)
+  assert.equal(pages.status, "stale")
+  assert.equal(server.socket.closedBy, "client")
+  for (const event of ["offline", "online", "pageshow"]) server.event(event)
+  server.pass(3_600_000)
+  client.collection("other")
+  assert.equal(server.sockets.length, 1)
+  assert.deepEqual(server.waits, [])
+  client.open()
+  await server.accept()
+  assert.deepEqual(told, ["live", "closed", "connecting", "live"])
+  server.event("offline")
+  assert.equal(client.status, "offline")
+})
+
+test("a status that stays is not told again", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  const told = []
+  client.on("status", status => told.push([status, client.reason?.code]))
+  client.open()
+  for (let i = 0; i < 3; i++) {
+    server.drop()
+    await settle()
+    server.pass(30_000)
+  }
+  assert.deepEqual(told, [["connecting", undefined], ["offline", "unreachable"]])
+})
+
+test("a listener that closes the client leaves the others with the truth", async () => {
+  const { server, client } = await livePages()
+  const told = []
+  client.on("status", status => status === "offline" && client.close())
+  client.on("status", status => told.push(status))
+  server.drop()
+  assert.equal(client.status, "closed")
+  assert.equal(told.at(-1), "closed")
+  assert.deepEqual(server.waits, [])
+})
+
+test("where there is no window and no document it works, too", async () => {
+  const absent = { addEventListener: undefined, removeEventListener: undefined, document: undefined, location: undefined }
+  const server = Object.assign(new FakeServer(), absent)
+  const client = server.connect()
+  client.open()
+  await server.accept()
+  assert.equal(client.status, "live")
+  client.close()
+})
