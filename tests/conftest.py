@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
-from tests.support.databases import postgres_engine, sqlite_engine
-from tests.support.models import Base
 
 from sqla_realtime import Realtime
+from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.models import Base
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

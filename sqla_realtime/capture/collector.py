@@ -162,6 +162,7 @@ def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str,
         spelled
         for name, spelled in fields.attributes.items()
         if name in image.values
+        and name not in fields.keys
         and (touch.touched is None or name in touch.touched)
         and _differs(touch.before.get(name, _UNKNOWN), image.values[name])
     }

@@ -26,7 +26,7 @@ from sqla_realtime.schema.registry import Family, Registry
 
 log = logging.getLogger(__name__)
 
-EVENTS = ("after_insert", "before_update", "before_delete")
+EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete")
 
 Key = tuple[Any, ...]
 Values = dict[str, Any]
@@ -75,11 +75,18 @@ class FlushWatcher:
         """A flush begins: what an earlier one read may be old."""
         self._origins.pop(session, None)
 
+    def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
+        self._note(self._switch, mapper, connection, target)
+
     def _after_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
         self._note(self._insert, mapper, connection, target)
 
     def _before_update(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
         self._note(self._update, mapper, connection, target)
+
+    def _after_update(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
+        if inspect(target).key is None:
+            self._note(self._switched, mapper, connection, target)
 
     def _before_delete(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
         self._note(self._delete, mapper, connection, target)
@@ -103,26 +110,34 @@ class FlushWatcher:
     def _insert(self, scene: _Scene, target: object) -> None:
         self._record(scene, scene.mapper.primary_key_from_instance(target), Touch("create", scene.mapper))
 
+    def _switch(self, scene: _Scene, target: object) -> None:
+        """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
+        identity = scene.mapper.identity_key_from_instance(target)
+        if scene.wanted and None not in identity[1] and identity in scene.session.identity_map:
+            self._look_up(scene, tuple(identity[1]), ())
+
+    def _switched(self, scene: _Scene, target: object) -> None:
+        key = tuple(scene.mapper.primary_key_from_instance(target))
+        before = self._origins.get(scene.session, {}).pop(key, {})
+        self._record(scene, key, Touch("update", scene.mapper, before))
+
     def _update(self, scene: _Scene, target: object) -> None:
         state: InstanceState[Any] = inspect(target)
-        key = tuple(scene.mapper.primary_key_from_instance(target))
-        # Without an identity it takes over the row of an object that the same flush deletes: a row switch.
-        old_key = key if state.key is None else tuple(state.key[1])
+        old_key, key = _identity(target), tuple(scene.mapper.primary_key_from_instance(target))
         before, touched = _differences(scene.mapper, state)
-        if state.key is not None and not touched:
+        touched |= scene.family.late
+        if not touched:
             return
-        moved = state.key is None or old_key != key or not scene.family.placeholders.isdisjoint(touched)
-        if moved and scene.wanted:
+        if scene.wanted and (old_key != key or not scene.family.placeholders.isdisjoint(touched)):
             before |= self._origin(scene, old_key, scene.session.dirty)
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
         else:
-            changed = None if state.key is None else touched | scene.family.volatile
-            self._record(scene, key, Touch("update", scene.mapper, before, changed))
+            self._record(scene, key, Touch("update", scene.mapper, before, touched | scene.family.volatile))
 
     def _delete(self, scene: _Scene, target: object) -> None:
-        key = tuple(inspect(target).key[1])
+        key = _identity(target)
         before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
         self._record(scene, key, Touch("destroy", scene.mapper, before))
 
@@ -131,20 +146,22 @@ class FlushWatcher:
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
 
     def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values:
-        """The stored values that decide the channels of the row ``key``, locked as its statement is about to do.
+        """The stored values that decide the channels of the row ``key``, before its statement is sent."""
+        self._look_up(scene, key, others)
+        return self._origins[scene.session].pop(key, {})
+
+    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
+        """Read and lock the row ``key``, as its statement is about to do.
 
         ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
         """
-        if not scene.family.placeholders:
-            return {}
         origins = self._origins.setdefault(scene.session, {})
-        if key not in origins:
+        if scene.family.placeholders and key not in origins:
             keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+            names = sorted(scene.family.placeholders)
             with aside(scene.connection, scene.ledger):
-                names = sorted(scene.family.placeholders)
-                origins.update(read_attributes(scene.connection, scene.mapper, names, list(keys)))
-        return origins.pop(key, {})
+                origins |= read_attributes(scene.connection, scene.mapper, names, [*keys])
 
 
 def _identity(target: object) -> Key:

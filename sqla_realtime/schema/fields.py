@@ -21,12 +21,14 @@ class Fields:
 
     ``attributes`` maps the attribute that a field reads to the name that the record gives it. ``opaque`` are those of
     them that are no plain columns (hybrids, properties, expressions), and the computed fields: what they depend on is
-    not known, so they count as changed whenever anything did. ``text`` are the record's names of big integer keys.
+    not known, so they count as changed whenever anything did. ``keys`` are the attributes of the primary key, which an
+    update never changes. ``text`` are the record's names of big integer keys.
     """
 
     schema: type[BaseModel]
     attributes: dict[str, str]
     opaque: frozenset[str]
+    keys: frozenset[str]
     text: frozenset[str]
     needs_object: bool
 
@@ -60,7 +62,8 @@ def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection
             text.add(spelled)
     for name, computed in schema.model_computed_fields.items():
         opaque.add(computed.alias or name)
-    return Fields(schema, attributes, frozenset(opaque), frozenset(text), _needs_object(mapper, schema, attributes))
+    keys = frozenset(mapper.get_property_by_column(column).key for column in mapper.primary_key)
+    return Fields(schema, attributes, frozenset(opaque), keys, frozenset(text), _needs_object(mapper, schema, attributes))
 
 
 def column_of(mapper: Mapper[Any], attribute: str) -> Column[Any] | None:

@@ -29,13 +29,15 @@ class Channel:
 class Family:
     """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
 
-    ``placeholders`` decide its channels; ``volatile`` may change in any UPDATE.
+    ``placeholders`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
+    sets in a second UPDATE of its own (post_update), without saying so.
     """
 
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
     placeholders: frozenset[str]
     volatile: frozenset[str]
+    late: frozenset[str]
 
 
 class Registry:
@@ -79,7 +81,7 @@ class Registry:
         family = self._by_mapper.get(mapper)
         if family is None:
             line = set(mapper.iterate_to_root())
-            family = self._by_mapper[mapper] = _family([each for each in self if each.mapper in line])
+            family = self._by_mapper[mapper] = _family(mapper, [each for each in self if each.mapper in line])
         return family
 
     def channel(self, name: str) -> Channel | None:
@@ -111,13 +113,23 @@ class Registry:
         self._patterns.setdefault(pattern.text, pattern)
 
 
-def _family(publications: list[Publication]) -> Family:
+def _family(mapper: Mapper[Any], publications: list[Publication]) -> Family:
     return Family(
         tuple(publications),
         frozenset(each.pattern.text for each in publications),
         frozenset(name for each in publications for name in each.pattern.placeholders),
         frozenset(name for each in publications for name in each.volatile),
+        frozenset(_late(mapper)),
     )
+
+
+def _late(mapper: Mapper[Any]) -> Iterator[str]:
+    for other in mapper.registry.mappers:
+        for relationship in other.relationships:
+            if relationship.post_update:
+                for _, column in relationship.synchronize_pairs:
+                    if column in mapper.columns.values():
+                        yield mapper.get_property_by_column(column).key
 
 
 def _check_types(publication: Publication, sibling: Publication) -> None:

