@@ -11,11 +11,7 @@ export const backoff = (tries, random, floor) => random * Math.max(+floor || 0, 
 
 // A decision is [next state, what to do, when to wake].
 
-const dial = s => [
-  { ...(s.status === "offline" ? s : START), state: "dialing", renewed: false, bye: null },
-  "dial",
-  TEN,
-]
+const dial = s => [{ ...(s.status === "offline" ? s : START), state: "dialing" }, "dial", TEN]
 
 const refuse = (s, { code, message, fix }) => [
   { ...START, state: "refused", status: "refused", reason: { code, message, fix } },

@@ -104,15 +104,13 @@ class Client extends Emitter {
   }
 
   _turn({ status, reason, connection }) {
-    const was = this.status
     Object.assign(this, { status, reason, connection })
     for (const channel of this.#channels.values()) {
       if (channel.status === "refused") {
         if (status === "live" && channel._token !== this.#connection.used) this.#part(channel, "stale")
-      } else if (was === "live") {
-        // What was live is at the client's position, the rest at an older one.
-        this.#part(channel, "stale", null, channel.status === "live" ? this.position : channel._at)
       }
+      // What was live is at the client's position, the rest at an older one.
+      else this.#part(channel, "stale", null, channel.status === "live" ? this.position : channel._at)
     }
     this.#flush()
     this._emit("status")

@@ -18,8 +18,8 @@ test("rows come in the snapshot's order and are found by their key", async () =>
 
 test("a changed row keeps its place, a new one is appended, a destroyed one goes", async () => {
   const { server, pages } = await livePages()
-  const changes = [change("create", "pages", { id: 0, title: "New" }), change("update", "pages", { id: 1, title: "First!" })]
-  server.push(commit("e.2", ...changes))
+  const changed = change("update", "pages", { id: 1, title: "First!" })
+  server.push(commit("e.2", change("create", "pages", { id: 0, title: "New" }), changed))
   assert.deepEqual(titles(pages.rows), ["First!", "Second", "New"])
   server.push(commit("e.3", change("destroy", "pages", { id: 2 })))
   assert.deepEqual(titles(pages.rows), ["First!", "New"])
@@ -194,9 +194,18 @@ test("where there is no reportError, the console gets it", async t => {
 test("a listener that another one has ended is not called any more", async () => {
   const { server, pages } = await livePages()
   let calls = 0
-  let off
-  pages.on("change", () => off())
+  let off = () => {}
+  pages.subscribe(() => off())
   off = pages.subscribe(() => calls++)
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.equal(calls, 1)
+})
+
+test("a collection that its own listener closes tells nobody else", async () => {
+  const { server, pages } = await livePages()
+  let calls = 0
+  pages.on("change", () => pages.close())
+  pages.subscribe(() => calls++)
   server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
   assert.equal(calls, 1)
 })

@@ -75,7 +75,8 @@ for (const [name, events, expected] of [
   test(name, () => assert.deepEqual(run(...events), expected))
 
 test("the jitter is full: from nothing to the doubling limit, 30 s at most", () => {
-  for (const [tries, limit] of [[0, 500], [1, 1000], [2, 2000], [5, 16_000], [6, 30_000], [60, 30_000], [2000, 30_000]]) {
+  const limits = { 0: 500, 1: 1000, 2: 2000, 5: 16_000, 6: 30_000, 60: 30_000, 2000: 30_000 }
+  for (const [tries, limit] of Object.entries(limits)) {
     assert.equal(backoff(tries, 0), 0)
     assert.equal(backoff(tries, 1), limit)
   }
@@ -422,18 +423,26 @@ for (const [name, token] of Object.entries(failing))
     assert.deepEqual(server.waits, [250])
   })
 
-test("a token that comes after its attempt is not sent", async () => {
+test("what a token function says after its attempt is not heard", async () => {
   const server = new FakeServer()
   const tokens = []
-  server.connect({ token: () => new Promise(resolve => tokens.push(resolve)) }).open()
+  const fails = []
+  const token = () => new Promise((resolve, reject) => tokens.push(resolve) && fails.push(reject))
+  const client = server.connect({ token })
+  client.open()
   await server.open()
   const first = server.socket
   server.pass(10_250)
   await server.open()
-  tokens[0]("old")
+  fails[0](new Error("late"))
+  await settle()
+  assert.equal(client.reason.code, "unreachable")
+  server.pass(10_500)
+  await server.open()
+  tokens[1]("old")
   await settle()
   assert.deepEqual([first.sent, server.sent], [[], []])
-  tokens[1]("new")
+  tokens[2]("new")
   await settle()
   assert.deepEqual(server.sent, [{ type: "hello", token: "new" }])
 })
@@ -521,6 +530,8 @@ test("a status that stays is not told again", async () => {
     server.pass(30_000)
   }
   assert.deepEqual(told, [["connecting", undefined], ["offline", "unreachable"]])
+  server.event("offline")
+  assert.deepEqual(told.at(-1), ["offline", "offline"], "another reason is news")
 })
 
 test("a listener that closes the client leaves the others with the truth", async () => {
@@ -535,8 +546,8 @@ test("a listener that closes the client leaves the others with the truth", async
 })
 
 test("where there is no window and no document it works, too", async () => {
-  const absent = { addEventListener: undefined, removeEventListener: undefined, document: undefined, location: undefined }
-  const server = Object.assign(new FakeServer(), absent)
+  const names = ["addEventListener", "removeEventListener", "document", "location"]
+  const server = Object.assign(new FakeServer(), Object.fromEntries(names.map(name => [name, undefined])))
   const client = server.connect()
   client.open()
   await server.accept()

@@ -77,6 +77,28 @@ test("nothing is asked before the client is admitted", async () => {
   assert.deepEqual(server.sent, [{ type: "hello" }])
 })
 
+test("nothing is heard before the client is admitted", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.collection("a")
+  await server.open()
+  server.push({ type: "ping", position: "e.9" })
+  server.push({ commit: "e.9", changes: [] })
+  assert.equal(client.position, null)
+})
+
+test("a collection that is closed while there is no connection costs no message", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  const a = client.collection("a")
+  client.collection("b")
+  await server.open()
+  a.close()
+  assert.deepEqual(server.take(), [])
+  server.push({ type: "hello", connection: "c-1", ping: 25 })
+  assert.deepEqual(server.take(), [{ type: "subscribe", id: 1, channels: ["b"] }])
+})
+
 test("100 channels are asked for at a time", async () => {
   const server = new FakeServer()
   const client = server.connect()
@@ -367,7 +389,8 @@ test("an error about nothing of ours changes nothing", async () => {
 test("a snapshot that failed is asked for again after a jittered wait, each time longer", async () => {
   const server = new FakeServer()
   server.random = 1
-  const a = server.connect().collection("a")
+  const client = server.connect()
+  const a = client.collection("a")
   await server.accept()
   for (const [i, wait] of [500, 1000, 2000].entries()) {
     assert.deepEqual(server.take(), [{ type: "subscribe", id: i + 1, channels: ["a"] }])
@@ -387,6 +410,10 @@ test("a snapshot that failed is asked for again after a jittered wait, each time
   server.pass(500)
   await settle()
   assert.equal(server.take().length, 1, "an answer forgets the failures")
+  server.push({ type: "error", channel: "a", code: "snapshot-failed", message: "Busy." })
+  client.collection("b")
+  await settle()
+  assert.deepEqual(server.take()[0].channels, ["b"], "others do not wait, and do not hurry it")
 })
 
 test("a failed snapshot of a resume is asked for without a position: the others have moved on", async () => {
@@ -405,10 +432,15 @@ test("a wait for a snapshot ends with its connection, and with its collection", 
   const client = server.connect()
   const a = client.collection("a")
   await server.accept()
+  const told = []
+  a.on("status", () => told.push(a.error?.code))
+  server.random = 5
   server.push({ type: "error", id: 1, channel: "a", code: "snapshot-failed", message: "Busy." })
+  assert.deepEqual(told, [undefined, "snapshot-failed"], "an error is news, even if the status stays")
+  server.random = 0.5
   await server.blink()
   assert.deepEqual(server.take(), [{ type: "subscribe", id: 2, channels: ["a"] }])
-  server.pass(1000)
+  server.pass(2000)
   await settle()
   assert.deepEqual(server.take(), [])
   server.push({ type: "error", id: 2, channel: "a", code: "snapshot-failed", message: "Busy." })
