@@ -30,6 +30,12 @@ export class Emitter {
 
 const keyOf = row => row.class + "\n" + row.id
 
+function same(a, b) {
+  if (!a || !b || typeof a !== "object" || Array.isArray(a) !== Array.isArray(b)) return a === b
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every(key => key in b && same(a[key], b[key]))
+}
+
 /** @template [T=any] */
 export class Collection extends Emitter {
   /** @type {string} */
@@ -87,8 +93,7 @@ export class Collection extends Emitter {
     for (const row of rows) {
       const old = gone.get(keyOf(row))
       gone.delete(keyOf(row))
-      if (!old || JSON.stringify(old.record) !== JSON.stringify(row.record))
-        this._apply({ ...row, type: old ? "update" : "create", channel })
+      if (!old || !same(old.record, row.record)) this._apply({ ...row, type: old ? "update" : "create", channel })
     }
     for (const { class: kind, id } of gone.values()) this._apply({ type: "destroy", class: kind, id, channel })
     this.#untold.moved ||= !this._answered

@@ -31,8 +31,8 @@ function retry(s, { now, random, code = "unreachable", message = "The server can
 
 function lost(s, e) {
   const { code, reason } = s.bye ?? e
-  const message = reason || `The connection was closed (${code}).`
-  return (isFinal(code) ? refuse : retry)(s, { ...e, code: `closed-${code}`, message })
+  const why = { code: reason || `closed-${code}`, message: `The connection was closed: ${reason || code}.` }
+  return (isFinal(code) ? refuse : retry)(s, { ...e, ...why })
 }
 
 function admitted(s, { now, ping, connection }) {

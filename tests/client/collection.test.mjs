@@ -151,15 +151,30 @@ test("a nested difference is a difference", async () => {
   const server = new FakeServer()
   const pages = server.connect().collection("pages")
   await server.accept()
-  const tags = inner => [{ id: 1, tags: ["a", { b: inner }], none: null }]
-  server.snapshot("e.1", { pages: tags(1) })
-  const before = pages.get(1)
-  for (const [inner, same] of [[1, true], [2, false]]) {
+  const first = { id: 1, tags: ["a", { b: 1 }], none: null, empty: {} }
+  server.snapshot("e.1", { pages: [first] })
+  const lay = async record => {
+    const before = pages.get(1)
     server.push({ type: "reset", channels: ["pages"], reason: "invalidated" })
     await settle()
-    server.snapshot("e.2", { pages: tags(inner) })
-    assert.equal(pages.get(1) === before, same)
+    server.snapshot("e.2", { pages: [record] })
+    return pages.get(1) === before
   }
+  assert.equal(await lay(first), true)
+  assert.equal(await lay({ empty: {}, none: null, tags: ["a", { b: 1 }], id: 1 }), true, "the order of names is none")
+  for (const fields of [
+    { tags: ["a", { b: 2 }] },
+    { tags: ["a", { b: "2" }] },
+    { tags: ["a"] },
+    { tags: { 0: "a" } },
+    { tags: { 1: "a" } },
+    { none: {} },
+    { empty: null },
+    { empty: [] },
+    { none: 0 },
+    { none: undefined, other: null },
+  ])
+    assert.equal(await lay({ ...first, ...fields }), false, JSON.stringify(fields))
 })
 
 test("a listener that throws is reported and disturbs nobody", async t => {

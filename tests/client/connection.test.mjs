@@ -149,10 +149,10 @@ test("the server's wish for a wait is honoured, at random", async () => {
 for (const code of [4400, 4499, 1002, 1003, 1007, 1008, 1009, 1010])
   test(`after ${code} the client does not come back`, async () => {
     const { server, client } = await livePages()
-    server.push({ type: "bye", code, reason: "Ten bad messages." })
     server.drop(code)
     assert.equal(client.status, "refused")
-    assert.deepEqual(client.reason, { code: `closed-${code}`, message: "Ten bad messages.", fix: undefined })
+    const message = `The connection was closed: ${code}.`
+    assert.deepEqual(client.reason, { code: `closed-${code}`, message, fix: undefined })
     for (const event of ["online", "pageshow", "visibilitychange"]) server.event(event)
     server.pass(3_600_000)
     assert.equal(server.sockets.length, 1)
@@ -168,6 +168,16 @@ for (const code of [1000, 1001, 1006, 1011, 4500, 4501, 4502, 4503, 4504])
     assert.equal(client.status, "live")
     assert.equal(client.reason, null)
   })
+
+test("the server's name for a close is the reason's code", async () => {
+  for (const bye of [true, false]) {
+    const { server, client } = await livePages()
+    if (bye) server.push({ type: "bye", code: 4400, reason: "bad-messages" })
+    server.drop(4400, bye ? "" : "bad-messages")
+    assert.equal(client.reason.code, "bad-messages")
+    assert.equal(client.reason.message, "The connection was closed: bad-messages.")
+  }
+})
 
 test("a refused client can be opened again", async () => {
   const { server, client } = await refusedClient()
