@@ -33,7 +33,7 @@ const keyOf = row => row.class + "\n" + row.id
 function same(a, b) {
   if (!a || !b || typeof a !== "object" || Array.isArray(a) !== Array.isArray(b)) return a === b
   const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every(key => key in b && same(a[key], b[key]))
+  return keys.length === Object.keys(b).length && keys.every(key => same(a[key], b[key]))
 }
 
 /** @template [T=any] */

@@ -173,6 +173,7 @@ test("a nested difference is a difference", async () => {
     { empty: [] },
     { none: 0 },
     { none: undefined, other: null },
+    { more: null },
   ])
     assert.equal(await lay({ ...first, ...fields }), false, JSON.stringify(fields))
 })
