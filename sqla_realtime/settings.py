@@ -24,6 +24,15 @@ def _split(value: object) -> object:
     return value
 
 
+def _is_origin(text: str) -> bool:
+    """Whether this is a serialised origin (RFC 6454 6.2) of a page."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and f"{parts.scheme}://{parts.netloc}" == text
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -129,8 +138,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
 
     def _check_origins(self) -> None:
         for origin in self.allowed_origins:
-            parts = urlsplit(origin)
-            if f"{parts.scheme}://{parts.netloc}" != origin or parts.scheme not in ("http", "https") or not parts.netloc:
+            if not _is_origin(origin):
                 raise BadSetting(
                     name="allowed_origins",
                     source="settings",
