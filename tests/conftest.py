@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_realtime import Realtime
 from tests.support.databases import postgres_engine, sqlite_engine
 from tests.support.models import Base
+from tests.support.scene import Ear, Scene, listening
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -56,3 +57,22 @@ def realtime() -> Iterator[Callable[..., Realtime]]:
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    """Everything that is logged; nothing secret may be in it."""
+    with listening() as ear:
+        yield ear
+
+
+@pytest.fixture
+def scene(ear: Ear, sqlite: Engine, realtime: Callable[..., Realtime]) -> Callable[..., Scene]:
+    """Makes an application with live pages, and starts its server."""
+
+    def make(**settings: Any) -> Scene:
+        made = Scene(realtime(**settings), sqlite)
+        made.realtime.start()
+        return made
+
+    return make

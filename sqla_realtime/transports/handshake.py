@@ -6,6 +6,7 @@ reaching a loopback server under a name of their own (DNS rebinding). Both are e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from sqla_realtime.protocol.codes import ErrorCode
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Without user names, which neither header may have; urlsplit lets much through that is no authority.
+_AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Gate:
     def of(cls, origins: tuple[str, ...], hosts: tuple[str, ...], bound_to: str, development: bool) -> Gate:
         """An allowed origin's own host is an allowed host, as are loopback and the address that the server is bound to."""
         named = {urlsplit(origin).hostname or "" for origin in origins}
-        return cls(frozenset(origins), LOOPBACK | named | {bound_to} | {host.lower() for host in hosts}, development)
+        return cls(frozenset(origins), LOOPBACK | named | {bound_to.lower()} | {host.lower() for host in hosts}, development)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Raise Refused unless a request with these headers (by lower-case name) may come in.
@@ -67,25 +70,20 @@ class Gate:
         return (name, port) == (host[0], host[1] or _DEFAULT_PORTS[scheme])
 
 
-def _host(header: str) -> tuple[str, int | None] | None:
+def _host(authority: str) -> tuple[str, int | None] | None:
     """Name and port of a Host header (RFC 9110 7.2), or None for anything else."""
-    try:
-        parts = urlsplit("//" + header)
-        port = parts.port
-    except ValueError:
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
         return None
-    if parts.netloc != header or "@" in header or not parts.hostname:
-        return None
-    return parts.hostname, port
+    address, name, digits = found.groups()
+    port = int(digits) if digits else None
+    return None if port is not None and port > 65535 else ((address or name).lower(), port)
 
 
 def _origin(header: str) -> tuple[str, str, int] | None:
     """Scheme, name and port of a serialised origin (RFC 6454 6.2); None for ``null`` and anything else."""
-    try:
-        parts = urlsplit(header)
-        port = parts.port
-    except ValueError:
+    scheme, _, authority = header.partition("://")
+    host = _host(authority)
+    if scheme not in _DEFAULT_PORTS or host is None:
         return None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != header:
-        return None
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
+    return scheme, host[0], host[1] or _DEFAULT_PORTS[scheme]

@@ -53,7 +53,7 @@ class SocketHandler(QuietHandler, WebSocketHandler):
         self._scheduled = False
 
     def prepare(self) -> None:
-        headers = {name.lower(): value for name, value in self.request.headers.get_all()}
+        headers = self._named()
         try:
             self._lobby.gate.check(headers)
             if headers.get("upgrade", "").lower() != "websocket":
@@ -64,6 +64,10 @@ class SocketHandler(QuietHandler, WebSocketHandler):
                 raise Refused(ErrorCode.UNSUPPORTED_PROTOCOL, f"Offer one of these subprotocols: {known}")
         except Refused as refused:
             self._refuse(refused)
+
+    def _named(self) -> dict[str, str]:
+        """By lower-case name. One that was sent twice is its values joined by commas: two Origins are no origin."""
+        return {name.lower(): value for name, value in self.request.headers.items()}
 
     def _refuse(self, refused: Refused) -> None:
         status = {ErrorCode.UPGRADE_REQUIRED: 426, ErrorCode.UNSUPPORTED_PROTOCOL: 400}.get(ErrorCode(refused.code), 403)
@@ -88,8 +92,7 @@ class SocketHandler(QuietHandler, WebSocketHandler):
         self._stream: IOStream = self.ws_connection.stream
         connection = Connection(self._lobby.codecs[self.selected_subprotocol], self._lobby.queue_bytes)
         connection.wake = self._wake
-        headers = {name.lower(): value for name, value in self.request.headers.get_all()}
-        handshake = Handshake(headers, self.request.remote_ip or "")
+        handshake = Handshake(self._named(), self.request.remote_ip or "")
         self._conversation = Conversation(self._lobby.house, connection, handshake)
         self._lobby.conversations[self._conversation] = asyncio.get_running_loop().time()
 

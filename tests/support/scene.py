@@ -1,0 +1,125 @@
+"""An application whose pages are live on a real server, a canary that must hear every commit, and an ear on the log."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from sqla_realtime import Realtime, anyone, signed_in
+from tests.support.models import Account, AccountOut, Page, PageOut, Project
+from tests.support.peer import Peer
+
+SECRET = "correct horse battery staple, and more"  # noqa: S105
+PAGES = "projects/1/pages"
+ALIKE = {"code": "forbidden", "message": "There is no such channel, or it is not for you."}
+
+
+class Scene:
+    """Pages of project 1 are for anyone, of members for who signs in, of the vault for nobody; accounts have no rule."""
+
+    def __init__(self, realtime: Realtime, engine: Engine) -> None:
+        self.realtime = realtime
+        self.sessions: sessionmaker[Session] = sessionmaker(engine)
+        self.written: list[str] = []
+        realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages", join=anyone)
+        realtime.publish(Page, schema=PageOut, channel="members/{project_id}", join=signed_in)
+        realtime.publish(Page, schema=PageOut, channel="vault/{project_id}", join=lambda user, project_id: False)
+        realtime.publish(Account, schema=AccountOut, channel="banks/{bank}")
+        realtime.enable(self.sessions)
+        with self.sessions.begin() as session:
+            session.add(Project(id=1))
+
+    @property
+    def port(self) -> int:
+        return self.realtime.port
+
+    def write(self, **values: Any) -> None:
+        """Commit one more page."""
+        title = f"page {len(self.written)}"
+        with self.sessions.begin() as session:
+            session.add(Page(project_id=1, title=title, **values))
+        self.written.append(title)
+
+    @asynccontextmanager
+    async def canary(self) -> AsyncIterator[Peer]:
+        """A subscriber of the pages. Whatever happens meanwhile, it hears each commit, once and in order."""
+        async with Peer(self.port) as bird:
+            await bird.hello()
+            await bird.subscribe(PAGES)
+            self.write()
+            before = len(self.written) - 1
+            yield bird
+            for _ in range(3):
+                self.write()
+            expected = self.written[before:]
+            while len(heard := titles(bird)) < len(expected):
+                await bird.hear()
+            assert heard == expected
+
+
+def titles(peer: Peer) -> list[str]:
+    """The titles of the pages in the commits that a peer has heard."""
+    return [change["record"]["title"] for message in peer.log if "commit" in message for change in message["changes"]]
+
+
+class Ear:
+    """Hears everything that is logged. After the test nothing secret is in it, and no traceback but the expected ones."""
+
+    def __init__(self) -> None:
+        self.secrets = [SECRET]
+        self.tracebacks = 0
+        self._text = io.StringIO()
+        self.handler = logging.StreamHandler(self._text)
+
+    @property
+    def text(self) -> str:
+        return self._text.getvalue()
+
+    def check(self) -> None:
+        for secret in self.secrets:
+            assert secret not in self.text, "a secret in the log"
+        assert self.text.count("Traceback (most") == self.tracebacks, self.text
+        assert "never retrieved" not in self.text, self.text
+        assert "was destroyed" not in self.text, self.text
+
+
+@contextmanager
+def listening() -> Iterator[Ear]:
+    """An ear at every logger, at DEBUG; but for the test's own client, which writes down what it sends."""
+    ear, root, client = Ear(), logging.getLogger(), logging.getLogger("websockets")
+    levels = root.level, client.level
+    root.addHandler(ear.handler)
+    root.setLevel(logging.DEBUG)
+    client.setLevel(logging.WARNING)
+    try:
+        yield ear
+    finally:
+        root.removeHandler(ear.handler)
+        root.setLevel(levels[0])
+        client.setLevel(levels[1])
+    ear.check()
+
+
+def live(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Runs a test that is a coroutine function."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **fixtures: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*arguments, **fixtures), 60))
+
+    return run
+
+
+async def refused(peer: Peer, channel: str, number: int = 1) -> dict[str, Any]:
+    """Ask for a channel that is not to be had; the answer but for what the question was."""
+    answer = await peer.subscribe(channel, number=number)
+    assert (answer.pop("type"), answer.pop("channel"), answer.pop("id")) == ("error", channel, number)
+    return answer
