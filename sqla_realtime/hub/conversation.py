@@ -73,6 +73,8 @@ class Conversation:
 
     def receive(self, text: str) -> None:
         """Take one message; never raises, never waits."""
+        if self.connection.close_code is not None:
+            return
         try:
             self._inbox.append(self.connection.codec.decode(text))
         except BadMessage as bad:

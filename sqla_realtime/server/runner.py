@@ -18,6 +18,7 @@ from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.broadcaster import Broadcaster
 from sqla_realtime.server.doors import Application
 from sqla_realtime.settings import Settings
+from sqla_realtime.transports.quiet import discretion
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ class Runner:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._serve())
+            with discretion():
+                self._loop.run_until_complete(self._serve())
         except BaseException as error:
             self._failure = error
             log.exception("The broadcaster has ended. [broadcaster-failed]")

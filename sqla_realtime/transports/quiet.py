@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -43,3 +46,24 @@ class NotFoundHandler(QuietHandler):
 def log_request(handler: RequestHandler) -> None:
     """One line per request at DEBUG, without the query, which can hold a token."""
     log.debug("%s %s %d", handler.request.method, handler.request.path, handler.get_status())
+
+
+@contextmanager
+def discretion() -> Iterator[None]:
+    """While it lasts, Tornado's complaints about a client in this thread leave out what the client has sent.
+
+    They quote header values, which can be cookies, and add tracebacks that anybody could fill the disk with.
+    """
+    thread = threading.get_ident()
+
+    def discreet(record: logging.LogRecord) -> bool:
+        if threading.get_ident() == thread and str(record.msg).startswith("Malformed"):
+            record.msg, record.args, record.exc_info = "A client's request was malformed.", (), None
+        return True
+
+    general = logging.getLogger("tornado.general")
+    general.addFilter(discreet)
+    try:
+        yield
+    finally:
+        general.removeFilter(discreet)

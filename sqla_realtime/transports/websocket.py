@@ -74,6 +74,8 @@ class SocketHandler(QuietHandler, WebSocketHandler):
         fix = refused.fix if self._lobby.house.explain else None
         codec = next(iter(self._lobby.codecs.values()))
         self.set_status(status)
+        if status == 426:
+            self.set_header("Upgrade", "websocket")  # RFC 9110 15.5.22
         # Readable from everywhere: it tells a page no more than that it may not come in.
         self.set_header("Access-Control-Allow-Origin", "*")
         self.set_header("Content-Type", "application/json; charset=utf-8")
@@ -111,7 +113,10 @@ class SocketHandler(QuietHandler, WebSocketHandler):
             self._conversation = None
 
     def _wake(self) -> None:
-        if not self._scheduled and not self._writing:
+        if self._conversation is None or self._scheduled:
+            return
+        # A write that waits for a reader who has stopped must not keep its connection from being given up.
+        if not self._writing or self._conversation.connection.aborted:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._pump)
 

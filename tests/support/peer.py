@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 SUBPROTOCOL = "sqla-realtime.v1"
 PATIENCE = 20.0
@@ -66,9 +68,10 @@ class Peer:
 
     async def closed(self) -> tuple[int | None, str]:
         """Hear everything up to the end; the close code and reason."""
-        async with asyncio.timeout(PATIENCE):
-            async for text in self.socket:
-                self.log.append(json.loads(text))
+        with suppress(ConnectionClosed):
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    self.log.append(json.loads(await self.socket.recv()))
         return self.socket.close_code, self.socket.close_reason or ""
 
     def apply(self, message: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime, anyone, signed_in
+from sqla_realtime.hub.connection import Connection
 from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.peer import Peer
 
@@ -41,12 +42,20 @@ class Scene:
     def port(self) -> int:
         return self.realtime.port
 
-    def write(self, **values: Any) -> None:
-        """Commit one more page."""
-        title = f"page {len(self.written)}"
+    def write(self, size: int = 0) -> None:
+        """Commit one more page, with a title of this size."""
+        title = f"page {len(self.written)}".ljust(size)
         with self.sessions.begin() as session:
-            session.add(Page(project_id=1, title=title, **values))
+            session.add(Page(project_id=1, title=title))
         self.written.append(title)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The server's ends of the conversations under way."""
+        runner = self.realtime._runner
+        assert runner is not None
+        assert runner._broadcaster is not None
+        return [each.connection for each in list(runner._broadcaster._lobby.conversations)]
 
     @asynccontextmanager
     async def canary(self) -> AsyncIterator[Peer]:
