@@ -1,0 +1,52 @@
+"""The application factory: configuration, the database, realtime and the routes. Importing it starts nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from examples.flask_demo import security, views
+from examples.flask_demo.models import db, prepare
+from examples.flask_demo.realtime import realtime
+
+
+def create_app(**config: Any) -> Flask:
+    """The demo, with a folder per port for its database: two that run beside each other do not meet."""
+    port = os.environ.get("PORT", "5000")
+    folder = Path(os.environ.get("DEMO_FOLDER") or Path(__file__).with_name("instance") / port).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    app = Flask(__name__, instance_path=str(folder))
+    app.config.update(
+        SECRET_KEY=secret_in(folder / "secret"),
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'demo.db'}",
+        # Cookies know no ports, so the name has to tell two demos apart.
+        SESSION_COOKIE_NAME=f"demo_{port}",
+        SESSION_COOKIE_SAMESITE="Lax",
+        TRUSTED_HOSTS=["127.0.0.1", "localhost"],
+        # Trust pages of this machine whatever their port, under gunicorn too. Elsewhere: REALTIME_ALLOWED_ORIGINS.
+        REALTIME_DEVELOPMENT=True,
+    )
+    app.config.update(config)
+
+    db.init_app(app)
+    realtime.init_app(app, db)
+    security.init_app(app)
+    app.register_blueprint(views.blueprint)
+    with app.app_context():
+        prepare()
+    return app
+
+
+def secret_in(file: Path) -> str:
+    """The secret that signs session cookies: made once and kept, so that a restart signs nobody out."""
+    if not file.exists():
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(32))
+        draft.replace(file)
+    return file.read_text()

@@ -1,0 +1,35 @@
+"""All that makes the pages live: which columns leave the house, to which channel, and who may join it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from examples.flask_demo.models import Page, User, db
+from sqla_realtime import Identity, Realtime
+
+realtime = Realtime()
+
+
+class PageOut(BaseModel):
+    """What a browser may see of a Page. private_notes is not here, so it is never sent."""
+
+    id: int
+    project_id: int
+    position: int
+    title: str
+    edited_by: str
+
+
+realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
+
+
+@realtime.identify
+def user_of(identity: Identity) -> User | None:
+    """Flask's session cookie says who it is; this turns it into our own User."""
+    return db.session.get(User, int(identity.id))
+
+
+@realtime.channel("projects/{project_id}/pages")
+def may_join(user: User | None, project_id: int) -> bool:
+    """Members only. Whoever is refused learns nothing, not even whether the project exists."""
+    return user is not None and user.can_read(project_id)

@@ -1,0 +1,72 @@
+/** One project's pages, live. What is shown comes from the collection alone; the buttons only ask the server to write. */
+
+import { connect } from "/realtime/realtime.js"
+import { send } from "./send.js"
+import { Journal } from "./journal.js"
+import { Table } from "./table.js"
+import { showStatus, knock } from "./status.js"
+import "./sign-in.js"
+
+const $ = id => document.getElementById(id)
+const { channel, url } = $("project").dataset
+
+const client = connect()
+const pages = client.collection(channel)
+
+const journal = new Journal($("journal"))
+const table = new Table($("rows"), {
+  rename: (id, title) => ask("PATCH", `/pages/${id}`, { title }),
+  remove: id => ask("DELETE", `/pages/${id}`),
+})
+
+pages.subscribe(rows => {
+  table.show(rows.toSorted((a, b) => a.position - b.position || a.id - b.id))
+  $("empty").hidden = rows.length > 0
+  if (pages.status === "live") $("empty").textContent = "No pages. Add one, here or in the other window."
+})
+
+let ghosts = 0 // rows of the rolled back transaction that ever got here
+pages.on("change", ({ changes, commit }) => {
+  journal.commit(commit, changes)
+  ghosts += changes.filter(({ record }) => record?.edited_by === "nobody").length
+})
+pages.on("status", () => {
+  if (pages.status === "live") journal.live(client.position, pages.rows.length)
+  showStatus(client, pages)
+})
+client.on("status", () => {
+  showStatus(client, pages)
+  knock(client)
+})
+
+async function ask(method, path, body = {}) {
+  try {
+    const answer = await send(method, url + path, body)
+    $("notice").hidden = true
+    return answer
+  } catch (error) {
+    $("notice").textContent = error.message
+    $("notice").hidden = false
+  }
+}
+
+$("add").addEventListener("submit", async event => {
+  event.preventDefault()
+  const { title } = event.target.elements
+  if (await ask("POST", "/pages", { title: title.value })) event.target.reset()
+})
+
+$("script").addEventListener("click", async () => {
+  const answer = await ask("POST", "/script")
+  if (answer) $("script-result").textContent = `${answer.changed} rows, one commit.`
+})
+
+$("rollback").addEventListener("click", async () => {
+  const answer = await ask("POST", "/rollback")
+  if (answer) $("rollback-result").textContent = `${answer.inserted} INSERTed, ${ghosts} arrived.`
+})
+
+// A machine has two names, and a cookie for each: in the second window you can be somebody else.
+const other = { "127.0.0.1": "localhost", localhost: "127.0.0.1" }[location.hostname]
+if (other) $("second").hostname = other
+document.documentElement.classList.toggle("framed", window !== window.top)

@@ -1,0 +1,12 @@
+/** Asks the server to write something; what was written comes back through the collection, as it does for everybody. */
+
+export async function send(method, url, body) {
+  const request = { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }
+  const response = await fetch(url, request).catch(() => {
+    throw new Error("The server cannot be reached. Nothing was changed.")
+  })
+  if (response.status === 204) return {}
+  const answer = await response.json().catch(() => ({}))
+  if (!response.ok) throw new Error(answer.error ?? "The server failed. Nothing was changed.")
+  return answer
+}
