@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -65,7 +66,7 @@ class Broadcaster:
         self._tasks: list[asyncio.Task[None]] = []
 
     def _routes(self) -> Routes:
-        base = self._settings.base
+        base = re.escape(self._settings.base)
         return Routes(
             [
                 (rf"{base}/ws", SocketHandler, {"lobby": self._lobby}),
