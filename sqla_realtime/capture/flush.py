@@ -7,21 +7,22 @@ from the database just before its UPDATE or DELETE, because the object in memory
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, event, inspect
+from sqlalchemy import Connection, Table, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
 from sqlalchemy.orm.attributes import get_history
 
+from sqla_realtime.capture.cascades import Cascades, rows_with_keys
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.reader import read_attributes
+from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Family, Registry
 
 log = logging.getLogger(__name__)
@@ -56,13 +57,19 @@ class FlushWatcher:
         registry: Registry,
         ledger_of: Callable[[Session, Connection], Ledger | None],
         wants: Callable[[str], bool],
+        cascades: Cascades,
+        order: Iterator[int],
     ) -> None:
         self._registry = registry
+        self._cascades = cascades
         self._ledger_of = ledger_of
         self._wants = wants
-        self._order = itertools.count()
+        self._order = order
         self._origins: WeakKeyDictionary[Session, dict[Key, Values]] = WeakKeyDictionary()
         self._watched: set[Mapper[Any]] = set()
+        self._sources: dict[Table, list[Reference]] = {}
+        # The rows whose dependants have been looked at in this flush.
+        self._followed: WeakKeyDictionary[Session, set[tuple[Mapper[Any], Key]]] = WeakKeyDictionary()
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too."""
@@ -74,6 +81,15 @@ class FlushWatcher:
     def start(self, session: Session) -> None:
         """A flush begins: what an earlier one read may be old."""
         self._origins.pop(session, None)
+        self._followed.pop(session, None)
+        sources = self._cascades.sources()
+        if sources is not self._sources:
+            self._sources = sources
+            for table in sources:
+                for registry in {each.mapper.registry for each in self._registry}:
+                    for mapper in registry.mappers:
+                        if table in mapper.tables:
+                            self.watch(mapper)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
         self._note(self._switch, mapper, connection, target)
@@ -110,6 +126,26 @@ class FlushWatcher:
     def _insert(self, scene: _Scene, target: object) -> None:
         self._record(scene, scene.mapper.primary_key_from_instance(target), Touch("create", scene.mapper))
 
+    def _cascade(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
+        """This row is about to go, and with it, or after it, what the database lets go by itself."""
+        if not any(table in self._sources for table in scene.mapper.tables):
+            return
+        followed = self._followed.setdefault(scene.session, set())
+        keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+        fresh = [each for each in keys if (scene.mapper, each) not in followed]
+        followed.update((scene.mapper, each) for each in fresh)
+        for rows in rows_with_keys(scene.mapper, fresh):
+            self._cascades.deleted(scene.connection, scene.ledger, rows)
+
+    def _rekey(self, scene: _Scene, key: Key, touched: frozenset[str]) -> None:
+        """Columns of this row are about to change; others may refer to them."""
+        columns = {column for name in touched for column in scene.mapper.attrs[name].columns}
+        for rows in rows_with_keys(scene.mapper, [key]):
+            for reference in self._sources.get(rows.table, ()):
+                if reference.on_update and not columns.isdisjoint(reference.referred):
+                    self._cascades.rekeyed(scene.connection, scene.ledger, rows)
+                    break
+
     def _switch(self, scene: _Scene, target: object) -> None:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
         identity = scene.mapper.identity_key_from_instance(target)
@@ -128,6 +164,7 @@ class FlushWatcher:
         touched |= scene.family.late
         if not touched:
             return
+        self._rekey(scene, old_key, touched)
         if not scene.wanted:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}
@@ -141,10 +178,13 @@ class FlushWatcher:
 
     def _delete(self, scene: _Scene, target: object) -> None:
         key = _identity(target)
+        self._cascade(scene, key, scene.session.deleted)
         before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
         self._record(scene, key, Touch("destroy", scene.mapper, before))
 
     def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
+        if not scene.family.publications:
+            return
         touch.order = next(self._order)
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
 

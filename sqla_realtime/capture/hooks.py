@@ -5,40 +5,65 @@ Called in the application's threads. No listener raises into the user's transact
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from sqla_realtime.brokers.base import Broker
+from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.ledger import Ledger, Ledgers
+from sqla_realtime.capture.statements import StatementWatcher
 from sqla_realtime.capture.targets import Target
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
 
-EVENTS = ("before_flush", "before_commit", "after_commit", "after_transaction_end")
+EVENTS = (
+    "after_begin",
+    "before_flush",
+    "after_flush_postexec",
+    "before_commit",
+    "after_commit",
+    "after_transaction_end",
+)
+
+
+class _State:
+    """What is known of one Session: its Connections, what its transaction touched, and what it is doing right now."""
+
+    __slots__ = ("committing", "connections", "flushing", "ledgers")
+
+    def __init__(self) -> None:
+        self.connections: WeakSet[Connection] = WeakSet()
+        self.ledgers: set[Ledger] = set()
+        self.committing = False
+        self.flushing = False
 
 
 class Hooks:
-    """The capture of one Realtime: from the first touched row of an enabled Session to the broker."""
+    """The capture of one Realtime: from the first touched row of an enabled Session to the broker.
 
-    def __init__(self, registry: Registry, broker: Broker, wants: Callable[[str], bool]) -> None:
+    ``statement_rows`` is how many rows one statement outside a flush may change and still be told row by row.
+    """
+
+    def __init__(self, registry: Registry, broker: Broker, wants: Callable[[str], bool], *, statement_rows: int = 1000) -> None:
+        order = itertools.count()
         self._ledgers = Ledgers(broker, Collector(registry, wants))
-        self._watcher = FlushWatcher(registry, self._ledger_of, wants)
+        cascades = Cascades(registry, wants, order, statement_rows)
+        self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
+        self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
         self._targets: list[type[Session] | Session] = []
-        self._classes: tuple[type[Session], ...] = ()
-        self._instances: WeakSet[Session] = WeakSet()
-        # What the transaction of a Session has touched, and which Sessions are committing right now.
-        self._open: WeakKeyDictionary[Session, set[Ledger]] = WeakKeyDictionary()
-        self._committing: WeakSet[Session] = WeakSet()
+        self._states: WeakKeyDictionary[Session, _State] = WeakKeyDictionary()
+        self._sessions: WeakKeyDictionary[Connection, ref[Session]] = WeakKeyDictionary()
 
     def watch(self, publication: Publication) -> None:
         """Notice the rows of a publication."""
-        self._watcher.watch(publication.mapper)
+        self._flushes.watch(publication.mapper)
 
     def enable(self, target: Target) -> None:
         """Listen to the Sessions of a target. Doing so twice changes nothing."""
@@ -46,7 +71,6 @@ class Hooks:
             self._targets.append(target.listen)
             for name in EVENTS:
                 event.listen(target.listen, name, getattr(self, f"_{name}"))
-            self._index()
 
     def disable(self, target: Target) -> None:
         """Stop listening; transactions that are open are forgotten when they end."""
@@ -54,51 +78,93 @@ class Hooks:
             self._targets.remove(target.listen)
             for name in EVENTS:
                 event.remove(target.listen, name, getattr(self, f"_{name}"))
-            self._index()
 
     @property
     def enabled(self) -> bool:
         """Whether any Session is listened to."""
         return bool(self._targets)
 
-    def _index(self) -> None:
-        self._classes = tuple(each for each in self._targets if isinstance(each, type))
-        self._instances = WeakSet(each for each in self._targets if isinstance(each, Session))
-
     def _ledger_of(self, session: Session, connection: Connection) -> Ledger | None:
-        if not isinstance(session, self._classes) and session not in self._instances:
+        state = self._states.get(session)
+        if state is None or connection not in state.connections:
             return None
         ledger = self._ledgers.of(connection)
-        self._open.setdefault(session, set()).add(ledger)
-        ledger.owned = session in self._committing
+        state.ledgers.add(ledger)
+        ledger.owned = state.committing
         return ledger
 
+    def _after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+        state = self._states.get(session)
+        if state is None:
+            state = self._states[session] = _State()
+        state.connections.add(connection)
+        self._sessions[connection] = ref(session)
+        if self._ledgers.listen(connection.engine):
+            event.listen(connection.engine, "before_cursor_execute", self._before_cursor_execute)
+            event.listen(connection.engine, "after_cursor_execute", self._after_cursor_execute)
+
+    def _before_cursor_execute(
+        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        found = self._sessions.get(connection)
+        session = found() if found is not None else None
+        state = self._states.get(session) if session is not None else None
+        if session is None or state is None or connection not in state.connections:
+            return
+        # The unit of work sends its own statements with a cache of its own; what it does is seen by the FlushWatcher.
+        if not (state.flushing and context is not None and "compiled_cache" in context.execution_options):
+            self._statements.before(session, connection, statement, context)
+
+    def _after_cursor_execute(
+        self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        ledger = self._ledgers.peek(connection)
+        if ledger is not None and ledger.expected is not None:
+            self._statements.after(ledger, cursor.rowcount, context)
+
     def _before_flush(self, session: Session, context: Any, instances: Any) -> None:
-        self._watcher.start(session)
+        state = self._states.get(session)
+        if state is None:
+            state = self._states[session] = _State()
+        state.flushing = True
+        self._flushes.start(session)
+
+    def _after_flush_postexec(self, session: Session, context: Any) -> None:
+        self._states[session].flushing = False
 
     def _before_commit(self, session: Session) -> None:
-        self._committing.add(session)
-        for ledger in self._open.get(session, ()):
-            ledger.owned = True
+        state = self._states.get(session)
+        if state is not None:
+            state.committing = True
+            for ledger in state.ledgers:
+                ledger.owned = True
 
     def _after_commit(self, session: Session) -> None:
         # Also called when a savepoint is released, and when a Session that joined a transaction leaves it: no ticket
         # was taken then, because nothing was committed.
-        self._committing.discard(session)
-        for ledger in self._open.get(session, ()):
+        state = self._states.get(session)
+        if state is None:
+            return
+        state.committing = False
+        for ledger in state.ledgers:
             ledger.owned = False
             if ledger.ticket is not None:
                 ledger.ticket.finish(committed=True)
         if not session.in_nested_transaction():
-            self._open.pop(session, None)
+            state.ledgers.clear()
 
     def _after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
+        state = self._states.get(session)
+        if state is None:
+            return
+        # A flush that failed ends its part of the transaction, and says so nowhere else.
+        state.flushing = False
         if transaction.parent is not None:
             return
-        self._committing.discard(session)
-        for ledger in self._open.pop(session, ()):
+        for ledger in state.ledgers:
             ledger.owned = False
             if ledger.ticket is not None:
                 # A COMMIT began, and neither its success nor its failure was told: another database's COMMIT of the
                 # same Session failed, or somebody's listener raised.
                 ledger.ticket.doubt()
+        del self._states[session]

@@ -7,7 +7,7 @@ sent to the database. So a ledger belongs to a Connection, from the first publis
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -25,10 +25,10 @@ class Ledger:
     """One transaction of one Connection: its tracker while it is open, its ticket once its COMMIT has begun.
 
     ``owned`` is set while a Session that will tell how it ended commits the transaction. ``lost`` are mappers of which
-    rows changed that could not be noted.
+    rows changed that could not be noted. ``expected`` is the statement under way and how many rows it was seen to change.
     """
 
-    __slots__ = ("__weakref__", "busy", "commit", "lost", "owned", "ticket", "tracker")
+    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "ticket", "tracker")
 
     def __init__(self) -> None:
         self.tracker = Tracker()
@@ -36,6 +36,7 @@ class Ledger:
         self.ticket: Ticket | None = None
         self.owned = False
         self.lost: set[Mapper[Any]] = set()
+        self.expected: tuple[object, int, Sequence[Mapper[Any]]] | None = None
         # True while our own statements run on the Connection: their savepoints are no business of the tracker.
         self.busy = False
 
@@ -55,24 +56,29 @@ class Ledgers:
         self._ledgers: WeakKeyDictionary[Connection, Ledger] = WeakKeyDictionary()
         self._engines: WeakSet[Engine] = WeakSet()
 
+    def peek(self, connection: Connection) -> Ledger | None:
+        """The ledger of a Connection, where it has one."""
+        return self._ledgers.get(connection)
+
     def of(self, connection: Connection) -> Ledger:
         """The ledger of the transaction that is open on a Connection, with its tracker at the innermost savepoint."""
         ledger = self._ledgers.get(connection)
         if ledger is None or ledger.ticket is not None:
-            self._listen(connection.engine)
             ledger = self._ledgers[connection] = Ledger()
         self._name(connection, ledger)
         return ledger
 
-    def _listen(self, engine: Engine) -> None:
+    def listen(self, engine: Engine) -> bool:
+        """Follow the Connections of an engine from now on; False where they are followed already."""
         if engine in self._engines:
-            return
+            return False
         self._engines.add(engine)
         for name in (
             "begin", "savepoint", "release_savepoint", "rollback_savepoint", "rollback", "commit",
             "prepare_twophase", "commit_twophase", "rollback_twophase", "handle_error",
         ):  # fmt: skip
             event.listen(engine, name, getattr(self, f"_{name}"))
+        return True
 
     def _begin(self, connection: Connection) -> None:
         # Whatever is left from an earlier transaction ended without an event of its own.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, select, tuple_
 from sqlalchemy.orm import Mapper, Session, undefer
 
 from sqla_realtime.schema.keys import key_text
@@ -33,19 +33,19 @@ class Image:
 class Reader:
     """Reads rows of one mapper for some of its publications.
 
-    Where every schema needs columns alone it fetches columns, without making instances; otherwise instances, in a
-    Session of its own, with every attribute that the schemas name loaded.
+    Where every schema needs columns alone, or ``columns`` asks for no more, it fetches columns, without making
+    instances; otherwise instances, in a Session of its own, with every attribute that the schemas name loaded.
     """
 
-    def __init__(self, mapper: Mapper[Any], publications: Sequence[Publication]) -> None:
+    def __init__(self, mapper: Mapper[Any], publications: Sequence[Publication], *, columns: bool = False) -> None:
         self._mapper = mapper
         self._model = mapper.class_
         self._keys = _key_names(mapper)
-        self._plain = not any(publication.fields.needs_object for publication in publications)
+        self._plain = columns or not any(publication.fields.needs_object for publication in publications)
         wanted = dict.fromkeys(self._keys)
         for publication in publications:
-            columns = (name for name in publication.fields.attributes if name in mapper.column_attrs)
-            wanted |= dict.fromkeys((*publication.pattern.placeholders, *columns))
+            names = (*publication.pattern.placeholders, *publication.fields.attributes)
+            wanted |= dict.fromkeys(name for name in names if name in mapper.column_attrs)
         self._names = list(wanted)
         self._key_columns = [getattr(self._model, name) for name in self._keys]
         self._discriminator = mapper.polymorphic_on
@@ -63,26 +63,44 @@ class Reader:
     def by_key(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Image]:
         """The stored rows with these keys; a key without a row is left out."""
         images = {}
-        for condition in _conditions(self._key_columns, keys):
+        for condition in key_conditions(self._key_columns, keys):
             for image in self._fetch(connection, self._statement.where(condition)):
                 images[image.key] = image
         return images
+
+    def matching(
+        self,
+        connection: Connection,
+        condition: ColumnElement[bool] | None,
+        parameters: Mapping[str, Any],
+        limit: int,
+        lock: TableClause,
+    ) -> list[Image]:
+        """The rows that a statement's WHERE selects, ``limit`` at the most, locked until the transaction ends."""
+        statement = self._statement.with_for_update(of=lock).limit(limit)
+        if condition is not None:
+            statement = statement.where(condition)
+        return list(self._fetch(connection, statement, parameters))
 
     def where(self, connection: Connection, publication: Publication, values: Mapping[str, Any], limit: int) -> Iterator[Image]:
         """The rows of one channel in the order of their keys, ``limit`` at the most."""
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)
 
-    def _fetch(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
+    def _fetch(
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[Image]:
         if self._plain:
-            yield from self._fetch_columns(connection, statement)
+            yield from self._fetch_columns(connection, statement, parameters)
         else:
             yield from self._fetch_instances(connection, statement)
 
-    def _fetch_columns(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
+    def _fetch_columns(
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
+    ) -> Iterator[Image]:
         arity = len(self._keys)
         identities = self._mapper.polymorphic_map
-        for row in connection.execute(statement):
+        for row in connection.execute(statement, parameters):
             values = dict(zip(self._names, row, strict=False))
             mapper = self._mapper if self._discriminator is None else identities.get(row[-1], self._mapper)
             yield Image(tuple(row[:arity]), mapper, values, values)
@@ -107,7 +125,7 @@ def read_attributes(
     arity = len(key_columns)
     return {
         tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))
-        for condition in _conditions(key_columns, keys)
+        for condition in key_conditions(key_columns, keys)
         for row in connection.execute(statement.where(condition))
     }
 
@@ -116,7 +134,7 @@ def _key_names(mapper: Mapper[Any]) -> list[str]:
     return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
 
 
-def _conditions(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[ColumnElement[bool]]:
+def key_conditions(columns: Sequence[Any], keys: Sequence[tuple[Any, ...]]) -> Iterator[ColumnElement[bool]]:
     """``key IN (...)`` for every CHUNK of the keys: long enough to be few, short enough for every driver's limit."""
     for start in range(0, len(keys), CHUNK):
         chunk = keys[start : start + CHUNK]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
@@ -84,6 +85,32 @@ class Registry:
             family = self._by_mapper[mapper] = _family(mapper, [each for each in self if each.mapper in line])
         return family
 
+    def published_tables(self) -> list[Table]:
+        """Every table that holds part of a published row."""
+        mappers = [each for mapper in self._hierarchies() for each in mapper.self_and_descendants]
+        return list(dict.fromkeys(table for mapper in mappers for table in _tables(mapper)))
+
+    def mappers(self, table: str) -> list[Mapper[Any]]:
+        """The mappers through which rows of a table are published, each the topmost of its hierarchy that has the table."""
+        found: dict[Mapper[Any], None] = {}
+        for mapper in self._hierarchies():
+            holders = [each for each in mapper.self_and_descendants if table in {one.fullname for one in _tables(each)}]
+            if holders:
+                top = [each for each in holders[0].iterate_to_root() if table in {one.fullname for one in _tables(each)}][-1]
+                found[top] = None
+        return list(found)
+
+    def related(self, mapper: Mapper[Any]) -> list[Publication]:
+        """The publications of a mapper, its ancestors and its descendants: whatever a row read through it may be."""
+        return [
+            each
+            for each in self
+            if each.mapper.base_mapper is mapper.base_mapper and (mapper.isa(each.mapper) or each.mapper.isa(mapper))
+        ]
+
+    def _hierarchies(self) -> list[Mapper[Any]]:
+        return list(dict.fromkeys(each.mapper for each in self))
+
     def channel(self, name: str) -> Channel | None:
         """What this name means, or None where it names no published channel."""
         for text, publications in self._publications.items():
@@ -121,6 +148,10 @@ def _family(mapper: Mapper[Any], publications: list[Publication]) -> Family:
         frozenset(name for each in publications for name in each.volatile),
         frozenset(_late(mapper)),
     )
+
+
+def _tables(mapper: Mapper[Any]) -> list[Table]:
+    return [table for table in mapper.tables if isinstance(table, Table)]
 
 
 def _late(mapper: Mapper[Any]) -> Iterator[str]:

@@ -102,7 +102,7 @@ def test_a_row_that_is_gone_is_destroyed_where_its_channel_is_known_and_doubted_
         session.get_one(Page, 1).title = "b"
         session.flush()
         session.connection().exec_driver_sql("DELETE FROM page WHERE id = 1")
-    assert capture.told() == [["destroy shouts Shout 1", f"invalidate {CHANNEL}"]]
+    assert capture.told() == [["destroy shouts Shout 1", f"invalidate {CHANNEL}", "invalidate shouts"]]
 
 
 def test_what_the_database_changed_by_itself_is_told_as_it_is_stored(capture: Capture) -> None:

@@ -1,0 +1,122 @@
+"""Predicts what the database will do to published rows when others go: ON DELETE and ON UPDATE, read off the metadata.
+
+The dependent rows are read before the statement that sets the database off; at COMMIT they are read again, and what
+differs is told. Where foreign keys are not enforced nothing differs, and nothing is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy.orm import Mapper
+
+from sqla_realtime.capture.guard import aside
+from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.schema.reader import Reader, key_conditions
+from sqla_realtime.schema.references import Reference, references
+from sqla_realtime.schema.registry import Registry
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a table, as the WHERE that selects them, and the values of its binds."""
+
+    table: Table
+    condition: ColumnElement[bool] | None
+    parameters: Mapping[str, Any]
+
+
+class Cascades:
+    """Touches the rows that the database will change by itself. ``limit`` bounds how many of one table are followed."""
+
+    def __init__(self, registry: Registry, wants: Callable[[str], bool], order: Iterator[int], limit: int) -> None:
+        self._registry = registry
+        self._wants = wants
+        self._order = order
+        self._limit = limit
+        self._seen = -1
+        self._references: dict[Table, list[Reference]] = {}
+
+    def sources(self) -> dict[Table, list[Reference]]:
+        """The references that lead to published rows, by the table whose rows they refer to."""
+        published = self._registry.published_tables()
+        size = len(published) + sum(len(metadata.tables) for metadata in {table.metadata for table in published})
+        if size != self._seen:
+            self._seen, self._references = size, references(published)
+        return self._references
+
+    def reached(self, table: Table) -> set[Mapper[Any]]:
+        """The mappers of every published row that a change of this table's rows can reach."""
+        reached: set[Mapper[Any]] = set()
+        waiting, known = [table], {table}
+        while waiting:
+            for reference in self.sources().get(waiting.pop(), ()):
+                reached.update(self._registry.mappers(reference.child.fullname))
+                if reference.child not in known:
+                    known.add(reference.child)
+                    waiting.append(reference.child)
+        return reached
+
+    def deleted(self, connection: Connection, ledger: Ledger, rows: Rows) -> None:
+        """These rows are about to be deleted."""
+        with aside(connection, ledger):
+            self._walk(connection, ledger, rows, {})
+
+    def rekeyed(self, connection: Connection, ledger: Ledger, rows: Rows) -> None:
+        """Columns that others refer to are about to change in these rows."""
+        with aside(connection, ledger):
+            for reference in self.sources().get(rows.table, ()):
+                if reference.on_update:
+                    again = {column for other in self.sources().get(reference.child, ()) for column in other.referred}
+                    if again.isdisjoint(reference.columns) and not any(each.primary_key for each in reference.columns):
+                        self._touch(connection, ledger, reference, rows)
+                    else:
+                        ledger.lost.update(self._registry.mappers(reference.child.fullname), self.reached(reference.child))
+
+    def _walk(self, connection: Connection, ledger: Ledger, rows: Rows, known: dict[Table, set[Key]]) -> None:
+        for reference in self.sources().get(rows.table, ()):
+            if not reference.on_delete:
+                continue
+            self._touch(connection, ledger, reference, rows)
+            child = reference.child
+            if reference.cascades and child in self.sources():
+                key = list(child.primary_key.columns)
+                chosen = select(*key).where(reference.rows(rows.condition)).limit(self._limit + 1)
+                found = {tuple(row) for row in connection.execute(chosen, rows.parameters)}
+                fresh = found - known.setdefault(child, set())
+                known[child] |= fresh
+                if len(found) > self._limit:
+                    ledger.lost |= self.reached(child)
+                else:
+                    for condition in key_conditions(key, [*fresh]):
+                        self._walk(connection, ledger, Rows(child, condition, {}), known)
+
+    def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows) -> None:
+        for mapper in self._registry.mappers(reference.child.fullname):
+            publications = self._registry.related(mapper)
+            if not any(self._wants(each.pattern.text) for each in publications):
+                ledger.lost.add(mapper)
+                continue
+            reader = Reader(mapper, publications, columns=True)
+            condition = reference.rows(rows.condition)
+            images = reader.matching(connection, condition, rows.parameters, self._limit + 1, reference.child)
+            if len(images) > self._limit:
+                ledger.lost.add(mapper)
+            for image in images:
+                if self._registry.of(image.mapper).publications:
+                    touch = Touch("update", image.mapper, image.values, order=next(self._order))
+                    ledger.tracker.record((image.mapper.base_mapper.class_, image.key), touch)
+
+
+def rows_with_keys(mapper: Mapper[Any], keys: Sequence[Key]) -> Iterator[Rows]:
+    """The rows of every table of a mapper that have these primary keys."""
+    for table in mapper.tables:
+        if isinstance(table, Table):
+            for condition in key_conditions(list(table.primary_key.columns), keys):
+                yield Rows(table, condition, {})
