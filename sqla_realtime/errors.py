@@ -12,6 +12,8 @@
     │   ├── BadPattern              bad-pattern
     │   ├── UnknownPlaceholder      unknown-placeholder
     │   ├── BadParameterType        bad-parameter-type
+    │   ├── BadWhere                bad-where
+    │   ├── BadRoute                bad-route
     │   ├── OverlappingPatterns     overlapping-patterns
     │   ├── PublishedTwice          published-twice
     │   ├── BadRule                 bad-rule
@@ -119,6 +121,25 @@ class BadParameterType(DeclarationError):
     code = "bad-parameter-type"
     message = "Channel pattern {pattern!r}: {model}.{placeholder} is {type}, which can't be a channel parameter."
     fix = "Parameters are int, str, bool, UUID, date or Enum columns."
+
+
+class BadWhere(DeclarationError):
+    """A where= whose answer in Python could differ from the database's."""
+
+    code = "bad-where"
+    message = "publish({model}, where={clause}): {reason}."
+    fix = (
+        "Use columns of {model} with ==, !=, in_(), is_(None), is_(True) or is_(False); <, <=, >, >= and between() on "
+        "numbers and dates; and_(), or_() and ~. For anything else store the answer in a column of its own."
+    )
+
+
+class BadRoute(DeclarationError):
+    """A route= without what it needs, or what it needs without a route=."""
+
+    code = "bad-route"
+    message = "publish({model}, channel={pattern!r}): {reason}."
+    fix = "A route takes parameters= (their types), reads= (the attributes it looks at) and select= (the snapshot's SELECT)."
 
 
 class OverlappingPatterns(DeclarationError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.memory import MemoryBroker
@@ -20,6 +20,7 @@ from sqla_realtime.errors import BadSetting, NotEnabled
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
+from sqla_realtime.schema.route import Route
 from sqla_realtime.schema.rules import Rule
 from sqla_realtime.server.doors import Application
 from sqla_realtime.server.tokens import sign
@@ -48,7 +49,7 @@ class Realtime:
         self.settings = Settings.load(settings)
         self._registry = Registry()
         self._broker = MemoryBroker(self.settings.bounds, self.settings.commit_patience)
-        self._hooks = Hooks(self._registry, self._broker, self._wants)
+        self._hooks = Hooks(self._registry, self._broker, self._wants, statement_rows=self.settings.statement_rows)
         self._runner: Runner | None = None
         self._application = Application()
         self._lock = threading.RLock()
@@ -58,25 +59,30 @@ class Realtime:
         model: type[Any],
         *,
         schema: type[BaseModel] | None = None,
-        channel: str,
+        channel: str | Sequence[str],
+        where: ColumnElement[bool] | None = None,
+        route: Route | None = None,
         join: Rule | None = None,
         name: str | None = None,
         expose: Collection[str] = (),
-    ) -> Publication:
-        """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern.
+    ) -> None:
+        """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern,
+        or of each pattern of a list.
 
-        ``join`` is the pattern's rule where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the
-        wire, the model's own by default. ``expose`` are fields that look secret and are sent on purpose.
+        ``where`` narrows them to the rows for which it is true; a row that begins to satisfy it enters, one that ceases
+        to leaves. ``route`` finds the channels where a pattern alone can't (see Route). ``join`` is the pattern's rule
+        where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, the model's own by
+        default. ``expose`` are fields that look secret and are sent on purpose.
 
         Raises DeclarationError: everything that can be wrong with it is found now.
         """
-        publication = Publication(model, schema, channel, name=name, expose=expose)
-        with self._lock:
-            self._registry.publish(publication)
-            if join is not None:
-                self._registry.rule(channel, join)
-        self._hooks.watch(publication)
-        return publication
+        for pattern in [channel] if isinstance(channel, str) else channel:
+            publication = Publication(model, schema, pattern, where=where, route=route, name=name, expose=expose)
+            with self._lock:
+                self._registry.publish(publication)
+                if join is not None:
+                    self._registry.rule(pattern, join)
+            self._hooks.watch(publication)
 
     def channel(self, pattern: str) -> Callable[[F], F]:
         """Decorates the rule of who may join the channels of a pattern: ``rule(user, **parameters) -> bool``.

@@ -73,6 +73,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     snapshot_rows: Count = 10_000
     snapshot_threads: Count = 4
 
+    # How many rows one statement outside a flush may change and still be told row by row.
+    statement_rows: Count = 1000
+
     # How long a COMMIT that has begun may keep later commits waiting for their place in the log.
     commit_patience: Seconds = 10.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,50 +108,58 @@ def _tell(rows: Iterable[_Row], publications: Sequence[Publication], doubt: set[
     """Every change of these rows with its place in the transaction; adds to ``doubt`` what can't be told."""
     for row in rows:
         for publication in publications:
-            old = _old_channel(publication, row)
-            new = None if row.image is None else publication.channel(row.image.values)
-            if old is _UNKNOWN:
+            places = _places(publication, row)
+            if places is None:
                 doubt.add(publication.pattern.text)
                 continue
+            old, new = places
             try:
                 for change in _changes(publication, row, old, new):
                     yield row.touch.order, change
             except Exception:
                 log.exception("A row of %s has no record; its readers reload. [record-failed]", row.mapper.class_.__name__)
-                doubt.update(channel for channel in (old, new) if channel is not None)
+                doubt.update(old, new)
 
 
-def _old_channel(publication: Publication, row: _Row) -> Any:
-    """The channel that the row was in before the transaction, None, or _UNKNOWN."""
+def _places(publication: Publication, row: _Row) -> tuple[Collection[str], Collection[str]] | None:
+    """The channels that the row was in and is in, or None where that can't be told."""
+    try:
+        old = _old_channels(publication, row)
+        new = () if row.image is None else publication.channels(row.image.values)
+    except Exception:
+        log.exception("The channels of a row of %s are not known. [route-failed]", row.mapper.class_.__name__)
+        return None
+    return None if old is None else (old, new)
+
+
+def _old_channels(publication: Publication, row: _Row) -> tuple[str, ...] | None:
+    """The channels that the row was in before the transaction, or None where that is not known."""
     touch, image = row.touch, row.image
     if touch.kind == "create":
-        return None
+        return ()
     values = dict(touch.before)
-    for name in publication.pattern.placeholders:
+    for name in publication.decisive:
         if name not in values:
             # Where it was not touched, the row as it is now says what it was.
             if image is None or touch.touched is None or name in touch.touched:
-                return _UNKNOWN
+                return None
             values[name] = image.values[name]
-    return publication.channel(values)
+    return publication.channels(values)
 
 
-def _changes(publication: Publication, row: _Row, old: str | None, new: str | None) -> Iterator[Change]:
-    """What one publication tells of one row, whose channel was ``old`` and is ``new``."""
+def _changes(publication: Publication, row: _Row, old: Collection[str], new: Collection[str]) -> Iterator[Change]:
+    """What one publication tells of one row, whose channels were ``old`` and are ``new``; its record is made once."""
     cls, image = publication.cls(row.mapper), row.image
-    if image is None or new is None:
-        if old is not None:
-            yield Change(old, "destroy", cls, row.id, cause=None if image is None else "leave")
-        return
-    if old == new:
-        changed = _changed(publication, row.touch, image)
-        if changed:
-            yield Change(new, "update", cls, row.id, publication.recorder.dump(image.source), changed)
-        return
-    record = publication.recorder.dump(image.source)
-    if old is not None:
-        yield Change(old, "destroy", cls, row.id, cause="leave")
-    yield Change(new, "create", cls, row.id, record, cause=None if row.touch.kind == "create" else "enter")
+    changed = _changed(publication, row.touch, image) if image is not None and not set(old).isdisjoint(new) else ()
+    entered = [channel for channel in new if channel not in old]
+    record = publication.recorder.dump(image.source) if image is not None and (entered or changed) else None
+    for channel in old:
+        if channel not in new:
+            yield Change(channel, "destroy", cls, row.id, cause=None if image is None else "leave")
+        elif changed:
+            yield Change(channel, "update", cls, row.id, record, changed)
+    for channel in entered:
+        yield Change(channel, "create", cls, row.id, record, cause=None if row.touch.kind == "create" else "enter")
 
 
 def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str, ...]:

@@ -168,7 +168,7 @@ class FlushWatcher:
         if not scene.wanted:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}
-        elif old_key != key or not scene.family.placeholders.isdisjoint(touched):
+        elif old_key != key or not scene.family.decisive.isdisjoint(touched):
             before |= self._origin(scene, old_key, scene.session.dirty)
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
@@ -200,9 +200,9 @@ class FlushWatcher:
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
         """
         origins = self._origins.setdefault(scene.session, {})
-        if scene.family.placeholders and key not in origins:
+        if scene.family.decisive and key not in origins:
             keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
-            names = sorted(scene.family.placeholders)
+            names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):
                 origins |= read_attributes(scene.connection, scene.mapper, names, [*keys])
 

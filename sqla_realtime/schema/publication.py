@@ -14,12 +14,15 @@ from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, Sch
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.draft import draft_schema
 from sqla_realtime.schema.fields import column_of, read_fields
+from sqla_realtime.schema.predicate import Predicate
 from sqla_realtime.schema.record import Recorder
+from sqla_realtime.schema.route import Route
 
 
 class Publication:
     """What one model sends on one pattern of channels. Immutable after it is made.
 
+    ``decisive`` are the attributes that decide which of the channels a row is in.
     ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
     the version counter): they are compared whenever the row was touched.
     """
@@ -30,6 +33,8 @@ class Publication:
         schema: type[BaseModel] | None,
         channel: str,
         *,
+        where: ColumnElement[bool] | None = None,
+        route: Route | None = None,
         name: str | None = None,
         expose: Collection[str] = (),
     ) -> None:
@@ -44,7 +49,12 @@ class Publication:
                 remedy="Derive it from pydantic.BaseModel.",
             )
         self.pattern = Pattern(channel)
-        self.parameters = _parameters(self.mapper, self.pattern)
+        self.parameters = route.parameters(model, self.pattern) if route else _parameters(self.mapper, self.pattern)
+        self._route = route
+        self._predicate = None if where is None else Predicate(self.mapper, where)
+        decisive = route.reads if route else self.pattern.placeholders
+        self.decisive = frozenset(decisive) | (self._predicate.reads if self._predicate else frozenset())
+        _check_columns(self.mapper, self.pattern, self.decisive)
         self.fields = read_fields(self.mapper, schema, expose)
         self.recorder = Recorder(schema, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
@@ -59,13 +69,20 @@ class Publication:
             return self._name
         return mapper.class_.__name__
 
-    def channel(self, values: Mapping[str, Any]) -> str | None:
-        """The channel of a row with these attribute values, or None where it is in none."""
-        return self.pattern.name(values, self.parameters)
+    def channels(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The channels of a row with these attribute values, each once."""
+        if self._predicate is not None and not self._predicate(values):
+            return ()
+        parameters = [values] if self._route is None else self._route(values)
+        names = (self.pattern.name(each, self.parameters) for each in parameters)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
 
     def where(self, values: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-        """The WHERE of one channel: the pattern's parameters as conditions."""
-        return [getattr(self.model, name) == values[name] for name in self.pattern.placeholders]
+        """The WHERE of one channel: the pattern's parameters as conditions, and the publication's own."""
+        own = [] if self._predicate is None else [self._predicate.clause]
+        if self._route is not None:
+            return [*own, self._route.where(self.model, self.mapper, values)]
+        return [*own, *(getattr(self.model, name) == values[name] for name in self.pattern.placeholders)]
 
 
 def _mapper(model: object) -> Mapper[Any]:
@@ -95,6 +112,13 @@ def _parameters(mapper: Mapper[Any], pattern: Pattern) -> dict[str, Parameter]:
             raise BadParameterType(pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__)
         parameters[placeholder] = parameter
     return parameters
+
+
+def _check_columns(mapper: Mapper[Any], pattern: Pattern, names: Collection[str]) -> None:
+    for name in names:
+        if column_of(mapper, name) is None:
+            known = ", ".join(prop.key for prop in mapper.column_attrs)
+            raise UnknownPlaceholder(pattern=pattern.text, model=mapper.class_.__name__, placeholder=name, attributes=known)
 
 
 def _is_volatile(mapper: Mapper[Any], column: object) -> bool:

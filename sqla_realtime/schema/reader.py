@@ -44,7 +44,7 @@ class Reader:
         self._plain = columns or not any(publication.fields.needs_object for publication in publications)
         wanted = dict.fromkeys(self._keys)
         for publication in publications:
-            names = (*publication.pattern.placeholders, *publication.fields.attributes)
+            names = (*sorted(publication.decisive), *publication.fields.attributes)
             wanted |= dict.fromkeys(name for name in names if name in mapper.column_attrs)
         self._names = list(wanted)
         self._key_columns = [getattr(self._model, name) for name in self._keys]

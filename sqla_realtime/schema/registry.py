@@ -30,13 +30,13 @@ class Channel:
 class Family:
     """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
 
-    ``placeholders`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
+    ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
     sets in a second UPDATE of its own (post_update), without saying so.
     """
 
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
-    placeholders: frozenset[str]
+    decisive: frozenset[str]
     volatile: frozenset[str]
     late: frozenset[str]
 
@@ -144,7 +144,7 @@ def _family(mapper: Mapper[Any], publications: list[Publication]) -> Family:
     return Family(
         tuple(publications),
         frozenset(each.pattern.text for each in publications),
-        frozenset(name for each in publications for name in each.pattern.placeholders),
+        frozenset(name for each in publications for name in each.decisive),
         frozenset(name for each in publications for name in each.volatile),
         frozenset(_late(mapper)),
     )
