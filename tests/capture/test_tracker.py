@@ -50,6 +50,11 @@ def test_a_value_found_after_an_unknown_change_is_not_what_was_there_before() ->
     assert whole == touch("update", "a"), "2 was put there by this very transaction"
 
 
+def test_what_was_read_for_an_untouched_attribute_is_not_replaced_by_what_is_found_later() -> None:
+    read = touch("update", "a", before={"a": 1, "b": 2})
+    assert compose(read, touch("update", "b", before={"b": 3})) == touch("update", "a", "b", before={"a": 1, "b": 2})
+
+
 def test_once_anything_may_have_changed_nothing_found_later_counts() -> None:
     unknown = Touch("update", "subject", {"a": 1}, None, 0)
     assert compose(unknown, touch("update", "b", before={"b": 2})) == unknown
@@ -188,6 +193,7 @@ def test_a_name_that_becomes_known_later(tracker: Tracker) -> None:
 
 def test_a_savepoint_that_was_announced_and_never_set_belongs_to_the_one_below(tracker: Tracker) -> None:
     tracker.savepoint("a")
+    tracker.record(0, touch("create"))
     tracker.savepoint()
     tracker.record(1, touch("create"))
     tracker.name("a")
