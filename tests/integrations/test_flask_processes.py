@@ -49,7 +49,7 @@ class Visitor:
 
     async def hears_its_own_commit(self, title: str) -> None:
         """What this process commits reaches a client of the realtime port: both are one process."""
-        async with self.peer() as peer:
+        async with asyncio.timeout(30), self.peer() as peer:
             assert (await peer.hello())["type"] == "hello"
             assert (await peer.subscribe(CHANNEL))["type"] == "subscribed"
             await asyncio.to_thread(self.post, f"/{CHANNEL}", {"title": title})
