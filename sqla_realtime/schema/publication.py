@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, inspect
+from sqlalchemy import BigInteger, Column, ColumnElement, Integer, inspect, literal
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 
@@ -65,7 +65,13 @@ class Publication:
 
     def where(self, values: Mapping[str, Any]) -> list[ColumnElement[bool]]:
         """The WHERE of one channel: the pattern's parameters as conditions."""
-        return [getattr(self.model, name) == values[name] for name in self.pattern.placeholders]
+        return [_equals(getattr(self.model, name), values[name]) for name in self.pattern.placeholders]
+
+
+def _equals(attribute: Any, value: Any) -> ColumnElement[bool]:
+    # A parameter is cast to its column's type, and PostgreSQL fails where a number that anybody may ask for is too large.
+    equal: ColumnElement[bool] = attribute == (literal(value, BigInteger) if isinstance(attribute.type, Integer) else value)
+    return equal
 
 
 def _mapper(model: object) -> Mapper[Any]:

@@ -110,8 +110,17 @@ class Runner:
             self._ready.set()
             for listening in self._sockets:
                 listening.close()
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._wind_up())
             self._loop.close()
+
+    async def _wind_up(self) -> None:
+        """End what is still under way, such as a rule that takes long. It is not waited for beyond reason."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        await self._loop.shutdown_asyncgens()
 
     async def _serve(self) -> None:
         registry, settings, application, broker = self._parts

@@ -132,3 +132,12 @@ async def refused(peer: Peer, channel: str, number: int = 1) -> dict[str, Any]:
     answer = await peer.subscribe(channel, number=number)
     assert (answer.pop("type"), answer.pop("channel"), answer.pop("id")) == ("error", channel, number)
     return answer
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what no message tells."""
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.002)
