@@ -421,7 +421,7 @@ async def test_no_channel_name_makes_a_select_fail(ear: Ear, engine: Engine, rea
         for number, name in enumerate(names):
             answer = await peer.subscribe(name, number=number)
             outcomes.append(answer.get("code") or len(answer["channels"][0]["rows"]))
-        assert outcomes == [0, 0, 0, 0, *["forbidden"] * 4, 0, 0, 0, 0, 0, 0, "forbidden", "forbidden", 1]
+        assert outcomes == [0, 0, 0, 0, *["forbidden"] * 4, 0, 0, 0, 0, 0, 0, "forbidden", "forbidden", 2]
     assert "ERROR" not in ear.text
 
 
