@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 
+from sqla_realtime import ConfigurationError, Realtime
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.server.tokens import sign, verify
 from tests.support.peer import Peer
@@ -104,6 +105,13 @@ def test_what_was_signed_holds(algorithm: str) -> None:
     assert identity.id == "7"
     assert identity.claims["role"] == "editor"
     assert before + 3599 <= expires <= time.time() + 3600
+
+
+def test_a_secret_is_as_long_as_its_algorithm_needs(realtime: Callable[..., Realtime]) -> None:
+    for algorithm, least in (("HS256", 32), ("HS384", 48), ("HS512", 64)):
+        assert realtime(algorithm=algorithm, secret="x" * least).token(7)
+        with pytest.raises(ConfigurationError, match="bytes"):
+            realtime(algorithm=algorithm, secret="x" * (least - 1))
 
 
 def test_claims_do_not_make_another_user() -> None:
