@@ -19,6 +19,7 @@ from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.snapshots import Snapshots
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from tests.hub.fakes import Client, ScriptedArchive, ScriptedBroker, ScriptedDoorkeeper, make_hub, put, residue, row
+from tests.protocol.bad import BAD
 from tests.support.virtual import run
 
 
@@ -101,37 +102,6 @@ def outcomes(messages: list[dict[str, Any]]) -> list[str]:
 
 
 # Bad input.
-
-BAD: list[tuple[Any, str]] = [
-    *[
-        (text, "malformed")
-        for text in (
-            "", "{", "hello", "[]", '"hello"', "null", "1", "[" * 8000, '{"type":' * 2000, '{"type":"ping","x":NaN}',
-            '{"type":"ping","x":-Infinity}', '{"type":"ping","x":' + "9" * 100_001 + "}", "{'type':'ping'}",
-            '{"type":"ping"} {}', "\ufeff{}", '{"type":"pi\nng"}',
-        )
-    ],
-    *[({"type": kind}, "unknown-message") for kind in (None, [], {}, 5, True, "", "Ping", "commit", "subscribed", "bye")],
-    ({}, "unknown-message"), ('{"type":"\\ud800"}', "unknown-message"),
-    *[({"type": "hello", "token": bad}, "invalid-field") for bad in (5, False, "é", "x" * 8193, ["x"], {})],
-    ('{"type":"hello","token":"\\udfff"}', "invalid-field"),
-    ({"type": "subscribe", "channels": ["a"]}, "invalid-field"), ({"type": "subscribe", "id": 1}, "invalid-field"),
-    *[
-        ({"type": "subscribe", "id": bad, "channels": ["a"]}, "invalid-field")
-        for bad in (-1, 2**53, True, 1.0, "1", None, [], {})
-    ],
-    ('{"type":"subscribe","channels":["a"],"id":1e400}', "invalid-field"),
-    *[
-        ({"type": kind, "id": 1, "channels": bad}, "invalid-field")
-        for kind in ("subscribe", "unsubscribe")
-        for bad in (
-            [], "a", None, 5, {"a": 1}, [1], [None], [["a"]], [""], ["x" * 256], ["é"], ["a", "a"],
-            [str(number) for number in range(101)],
-        )
-    ],
-    ('{"type":"subscribe","id":1,"channels":["\\ud800"]}', "invalid-field"),
-    *[(subscribe("a", after=bad), "invalid-field") for bad in (5, True, ["e.1"], {}, "é.1", "x" * 65)],
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("said", "code"), BAD, ids=lambda value: str(value)[:50])
