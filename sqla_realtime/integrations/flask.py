@@ -7,7 +7,9 @@ preforking server's master. The first request starts the broadcaster, in whichev
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Request, Response, redirect, request
 from markupsafe import Markup, escape
@@ -70,6 +72,7 @@ class _Wiring:
         self._realtime = realtime
         self._app = app
         self._failed = False
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Before each request: make sure that this process broadcasts. A failure is logged once; requests go on."""
@@ -77,16 +80,20 @@ class _Wiring:
             return
         development = self._app.debug or request.environ.get("SERVER_SOFTWARE", "").startswith("Werkzeug")
         self._realtime.develop(development)
-        try:
-            self._realtime.start()
-        except PortInUse as error:
-            self._failed = True
-            log.error("%s", error)
+        with self._lock:
+            if self._failed:
+                return
+            try:
+                self._realtime.start()
+            except PortInUse as error:
+                self._failed = True
+                log.error("%s", error)
 
     def client(self, name: str) -> Response:
         """``/realtime/realtime.js``: sends the browser to the server that serves it; the client connects to where it
         was loaded from, so it needs no configuration."""
-        response = redirect(self._url(f"{name}.js"), code=307)
+        # A name of any characters, line ends too, as the browser's URL can have them.
+        response = redirect(self._url(f"{quote(name, safe='')}.js"), code=307)
         assert isinstance(response, Response)  # noqa: S101 - what Flask's own redirect makes
         response.headers["Cache-Control"] = "no-store"
         return response
