@@ -76,7 +76,7 @@ class _Wiring:
 
     def start(self) -> None:
         """Before each request: make sure that this process broadcasts. A failure is logged once; requests go on."""
-        if self._realtime.running or self._failed or self._app.testing:
+        if self._realtime.running or self._app.testing:
             return
         development = self._app.debug or request.environ.get("SERVER_SOFTWARE", "").startswith("Werkzeug")
         self._realtime.develop(development)
