@@ -20,6 +20,8 @@ from tests.support.processes import Process, free_ports
 FLASK = ("flask", "--app", "examples.flask_demo", "run", "--port", "{port}")
 GUNICORN = ("gunicorn", "-w", "1", "-b", "127.0.0.1:{port}", "examples.flask_demo:create_app()")
 CHANNEL = "projects/1/pages"
+# What open pages ask for when their server is gone.
+KNOCK = "/realtime/realtime.js"
 
 
 class Visitor:
@@ -102,7 +104,7 @@ def test_a_reload_moves_the_port_to_the_new_child(tmp_path: Path) -> None:
                 touched.write_text("after, and longer")
                 # Clients are told to come back.
                 assert (await peer.closed())[0] == 4500
-            await asyncio.to_thread(visitor.get, "/alive")
+            await asyncio.to_thread(visitor.get, KNOCK)
             await visitor.hears_its_own_commit("After")
 
         asyncio.run(reload())
@@ -119,7 +121,7 @@ def test_a_new_worker_takes_over(tmp_path: Path) -> None:
                 await peer.hello()
                 visitor.process.send(signal.SIGHUP)
                 assert (await peer.closed())[0] == 4500
-            await asyncio.to_thread(visitor.get, "/alive")
+            await asyncio.to_thread(visitor.get, KNOCK)
             await visitor.hears_its_own_commit("After")
 
         asyncio.run(replace())
