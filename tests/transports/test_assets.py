@@ -15,6 +15,7 @@ PATH = "/realtime/realtime.js"
 
 
 def test_the_modules_are_those_of_the_package() -> None:
+    assets.cache_clear()
     folder = resources.files("sqla_realtime") / "client"
     assert {"realtime.js", "connection.js", "collection.js", "codes.js"} <= set(assets())
     for name, asset in assets().items():

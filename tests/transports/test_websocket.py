@@ -211,6 +211,21 @@ async def test_whoever_asks_faster_than_it_is_answered_is_closed(scene: Callable
 
 
 @live
+async def test_a_connection_joins_so_many_channels(scene: Callable[..., Scene]) -> None:
+    made = scene(subscriptions=3)
+    async with made.canary(), Peer(made.port) as peer:
+        await peer.hello()
+        await peer.say({"type": "subscribe", "id": 1, "channels": [f"projects/{number}/pages" for number in range(5)]})
+        answers = [await peer.hear() for _ in range(5)]
+        assert sorted(answer.get("code", "") for answer in answers) == ["", "", "", *["too-many-subscriptions"] * 2]
+        # Again is not more, and a place that was left is free.
+        assert (await peer.subscribe("projects/0/pages", number=2))["type"] == "subscribed"
+        await peer.say({"type": "unsubscribe", "id": 3, "channels": ["projects/0/pages", "projects/9/pages"]})
+        assert (await peer.hear())["type"] == "unsubscribed"
+        assert (await peer.subscribe("projects/4/pages", number=4))["type"] == "subscribed"
+
+
+@live
 async def test_binary_frames_are_refused(scene: Callable[..., Scene]) -> None:
     made = scene()
     async with made.canary(), Peer(made.port) as peer:
