@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqla_realtime import Identity, Realtime, anyone, signed_in
 from sqla_realtime.errors import AlreadyInitialised, BadSetting, NotEnabled
+from sqla_realtime.integrations.flask import _Wiring
 from tests.support.peer import Peer
 from tests.support.scene import Ear, live, refused
 from tests.support.wire import Wire
@@ -346,3 +347,36 @@ async def test_a_request_that_commits_is_heard(house: Callable[..., House]) -> N
         client.get("/add/after")
         await peer.until(lambda message: "commit" in message)
         assert [record["text"] for record in peer.rows["notes"].values()] == ["before", "after"]
+
+
+# A port that is taken for a while.
+
+
+def test_a_taken_port_is_tried_again_every_five_seconds(house: Callable[..., House], ear: Ear) -> None:
+    now = 100.0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = probe.getsockname()
+    made = house({"port": address[1]})
+    made.realtime.enable(made.db)
+    wiring = _Wiring(made.realtime, made.app, clock=lambda: now)
+
+    def visit(after: float) -> tuple[bool, int]:
+        nonlocal now
+        now += after
+        with made.app.test_request_context():
+            wiring.start()
+        return made.realtime.running, ear.text.count("[port-in-use]")
+
+    with socket.create_server(address):
+        assert visit(0) == (False, 1)
+        assert visit(5) == (False, 1), "known already"
+    # Free now, which nobody looks for before the time has come.
+    assert visit(4.9) == (False, 1)
+    assert visit(0.1) == (True, 1)
+    assert visit(0) == (True, 1)
+    made.realtime.stop()
+    # After a success, a failure is news.
+    with socket.create_server(address):
+        assert visit(0) == (False, 2)
+    assert visit(5) == (True, 2)
