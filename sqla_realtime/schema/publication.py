@@ -46,7 +46,7 @@ class Publication:
         self.pattern = Pattern(channel)
         self.parameters = _parameters(self.mapper, self.pattern)
         self.fields = read_fields(self.mapper, schema, expose)
-        self.recorder = Recorder(schema, self.fields.text)
+        self.recorder = Recorder(schema, self.fields.attributes, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
         self._name = name
 
