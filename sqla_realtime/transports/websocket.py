@@ -16,7 +16,7 @@ from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Error
-from sqla_realtime.transports.handshake import Gate
+from sqla_realtime.transports.handshake import Gate, origin_of
 from sqla_realtime.transports.quiet import QuietHandler
 
 
@@ -71,9 +71,13 @@ class SocketHandler(QuietHandler, WebSocketHandler):
 
     def prepare(self) -> None:
         headers = self._named()
+        upgrade = headers.get("upgrade", "").lower() == "websocket"
+        if not upgrade and "origin" not in headers and "referer" in headers:
+            # A page that asks why it may not come in: a browser names the origin of a plain GET only across origins.
+            headers["origin"] = origin_of(headers["referer"])
         try:
             self._lobby.gate.check(headers)
-            if headers.get("upgrade", "").lower() != "websocket":
+            if not upgrade:
                 raise Refused(ErrorCode.UPGRADE_REQUIRED, "This is a WebSocket; everything else is fine.")
             offered = {name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")}
             if offered.isdisjoint(self._lobby.codecs):

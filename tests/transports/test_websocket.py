@@ -65,6 +65,16 @@ async def test_a_plain_request_is_told_to_upgrade(scene: Callable[..., Scene]) -
                 assert answer.json()["code"] == "upgrade-required"
 
 
+def test_a_page_of_its_own_origin_is_told_why_it_may_not_come_in(scene: Callable[..., Scene]) -> None:
+    """A proxy has changed Host: the WebSocket is refused, and the page's plain GET, which has no Origin, must be too."""
+    made = scene(development=False)
+    for referer, status in (("https://app.example/x?y=1", 403), (f"http://127.0.0.1:{made.port}/", 426), ("nonsense", 403)):
+        with Wire(made.port) as wire:
+            assert wire.get("/realtime/ws", Referer=referer).status == status
+    with Wire(made.port) as wire:
+        assert wire.ask(Referer="https://app.example/").status == 101, "a handshake without Origin comes from no page"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
