@@ -59,6 +59,11 @@ class Process:
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the first process."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int | None:
         """Send its first process this signal and end the rest; what it exited with. Does nothing where it does not run."""
         process, self._process = self._process, None
