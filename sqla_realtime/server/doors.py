@@ -51,7 +51,7 @@ class Workers:
         self._application = application
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    async def run(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
         """The result of ``work``, without blocking the loop for it. Raises nothing but what derives from Exception."""
 
         def scoped() -> T:
@@ -108,7 +108,7 @@ class ApplicationDoorkeeper(Doorkeeper):
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "Its rule did not return True for this user.")
         return found.pattern.text
 
-    async def _ask(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    async def _ask(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         if inspect.iscoroutinefunction(function):
             return await _tamed(function(*arguments, **named))
         answer = await self._workers.run(function, *arguments, **named)

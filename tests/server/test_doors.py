@@ -15,6 +15,10 @@ from sqlalchemy.orm import Session
 
 from sqla_realtime import Identity, Realtime
 from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.schema.channels import Pattern
+from sqla_realtime.schema.registry import Channel
+from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
+from sqla_realtime.settings import Settings
 from tests.support.models import Page, PageOut, Project
 from tests.support.peer import Peer
 from tests.support.scene import ALIKE, PAGES, SECRET, Ear, Scene, eventually, live, refused
@@ -471,3 +475,26 @@ async def test_a_slow_select_keeps_nobody_else_waiting(scene: Make, sqlite: Engi
                 assert (await other.hear())["type"] == "pong"
         answer = await peer.hear()
         assert [row["record"]["title"] for row in answer["channels"][0]["rows"]] == made.written
+
+
+@pytest.mark.parametrize("name", ["self", "work", "function", "arguments", "named"])
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_a_placeholder_may_have_any_name(name: str, asynchronous: bool) -> None:
+    def rule(user: Any, /, **parameters: Any) -> bool:
+        return parameters == {name: 5}
+
+    async def awaited(user: Any, /, **parameters: Any) -> bool:
+        return rule(user, **parameters)
+
+    class Rules:
+        @staticmethod
+        def channel(text: str) -> Channel:
+            return Channel(text, Pattern(f"x/{{{name}}}"), {name: 5}, (), awaited if asynchronous else rule)
+
+    application = Application()
+    workers = Workers(application, 1, "test")
+    doorkeeper = ApplicationDoorkeeper(Rules(), Settings(), application, workers)  # type: ignore[arg-type]
+    try:
+        assert asyncio.run(doorkeeper.admit(None, "x/5")) == f"x/{{{name}}}"
+    finally:
+        workers.close()

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from examples.flask_demo.tests.conftest import FIRST, Demo, Window
+from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.browser
 def test_windows_equal_the_table_after_a_restart(demo: Demo, ada: Window, grace: Window, by: signal.Signals) -> None:
     windows = (ada, grace)
     for window in windows:
-        window.page.evaluate("Math.random = () => 0.05")  # the short end of the jitter: attempts come quickly
+        window.page.evaluate(HASTE)
     ada.add("Before")
     for window in windows:
         window.shows([*FIRST, "Before"])
