@@ -18,6 +18,7 @@ from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.ledger import Ledger, Ledgers
+from sqla_realtime.capture.silence import is_silent
 from sqla_realtime.capture.statements import StatementWatcher
 from sqla_realtime.capture.targets import Target
 from sqla_realtime.schema.publication import Publication
@@ -86,7 +87,7 @@ class Hooks:
 
     def _ledger_of(self, session: Session, connection: Connection) -> Ledger | None:
         state = self._states.get(session)
-        if state is None or connection not in state.connections:
+        if state is None or connection not in state.connections or is_silent(self, session):
             return None
         ledger = self._ledgers.of(connection)
         state.ledgers.add(ledger)
