@@ -109,11 +109,13 @@ class Realtime:
         return function
 
     def enable(self, target: Any, *, bind: Engine | None = None) -> None:
-        """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session
-        class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice changes nothing.
+        """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session or
+        AsyncSession class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice, or to targets that overlap, changes
+        nothing.
 
-        Snapshots are read with Sessions of the same kind; a bare Session class does not know its database, so give
-        ``bind``. Raises NotEnableable.
+        Snapshots are read in threads, with Sessions of the same kind; for async ones, with a plain engine on the same
+        URL. A bare class does not know its database, and an async engine may need more than its URL says (connect_args,
+        listeners), so give ``bind``. Raises NotEnableable.
         """
         resolved = resolve(target)
         with self._lock:
@@ -122,7 +124,7 @@ class Realtime:
             self._application.session = session or self._application.session
 
     def disable(self, target: Any) -> None:
-        """Stop listening to a target. Raises NotEnableable."""
+        """Stop listening to a target. A transaction that is open already is still told. Raises NotEnableable."""
         with self._lock:
             self._hooks.disable(resolve(target))
 

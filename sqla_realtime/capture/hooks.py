@@ -58,7 +58,9 @@ class Hooks:
         cascades = Cascades(registry, wants, order, statement_rows)
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
-        self._targets: list[type[Session] | Session] = []
+        # Neither a Session nor a factory's class lives longer because it is listened to.
+        self._targets: WeakSet[type[Session] | Session] = WeakSet()
+        self._heard: WeakSet[type[Session] | Session] = WeakSet()
         self._states: WeakKeyDictionary[Session, _State] = WeakKeyDictionary()
         self._sessions: WeakKeyDictionary[Connection, ref[Session]] = WeakKeyDictionary()
 
@@ -67,23 +69,31 @@ class Hooks:
         self._flushes.watch(publication.mapper)
 
     def enable(self, target: Target) -> None:
-        """Listen to the Sessions of a target. Doing so twice changes nothing."""
-        if target.listen not in self._targets:
-            self._targets.append(target.listen)
+        """Listen to the Sessions of a target, from their next transactions on. Doing so twice changes nothing."""
+        if target.listen not in self._heard:
+            self._heard.add(target.listen)
             for name in EVENTS:
                 event.listen(target.listen, name, getattr(self, f"_{name}"))
+        self._targets.add(target.listen)
 
     def disable(self, target: Target) -> None:
-        """Stop listening; transactions that are open are forgotten when they end."""
-        if target.listen in self._targets:
-            self._targets.remove(target.listen)
-            for name in EVENTS:
-                event.remove(target.listen, name, getattr(self, f"_{name}"))
+        """Listen no more, from their next transactions on: one that is open is told, or not, as a whole.
+
+        The listeners stay, to hear how open transactions end. They do nothing else.
+        """
+        self._targets.discard(target.listen)
 
     @property
     def enabled(self) -> bool:
         """Whether any Session is listened to."""
         return bool(self._targets)
+
+    def _enter(self, session: Session) -> _State | None:
+        """What is known of a Session, None where it is none of ours."""
+        state = self._states.get(session)
+        if state is None and any(each in self._targets for each in (session, *type(session).__mro__)):
+            state = self._states[session] = _State()
+        return state
 
     def _ledger_of(self, session: Session, connection: Connection) -> Ledger | None:
         state = self._states.get(session)
@@ -95,9 +105,9 @@ class Hooks:
         return ledger
 
     def _after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        state = self._states.get(session)
+        state = self._enter(session)
         if state is None:
-            state = self._states[session] = _State()
+            return
         state.connections.add(connection)
         self._sessions[connection] = ref(session)
         if self._ledgers.listen(connection.engine):
@@ -124,14 +134,15 @@ class Hooks:
             self._statements.after(ledger, cursor.rowcount, context)
 
     def _before_flush(self, session: Session, context: Any, instances: Any) -> None:
-        state = self._states.get(session)
-        if state is None:
-            state = self._states[session] = _State()
-        state.flushing = True
-        self._flushes.start(session)
+        state = self._enter(session)
+        if state is not None:
+            state.flushing = True
+            self._flushes.start(session)
 
     def _after_flush_postexec(self, session: Session, context: Any) -> None:
-        self._states[session].flushing = False
+        state = self._states.get(session)
+        if state is not None:
+            state.flushing = False
 
     def _before_commit(self, session: Session) -> None:
         state = self._states.get(session)
