@@ -70,18 +70,26 @@ class Hooks:
 
     def enable(self, target: Target) -> None:
         """Listen to the Sessions of a target, from their next transactions on. Doing so twice changes nothing."""
+        self._targets.add(target.listen)
         if target.listen not in self._heard:
             self._heard.add(target.listen)
             for name in EVENTS:
                 event.listen(target.listen, name, getattr(self, f"_{name}"))
-        self._targets.add(target.listen)
+        self._tidy()
 
     def disable(self, target: Target) -> None:
-        """Listen no more, from their next transactions on: one that is open is told, or not, as a whole.
-
-        The listeners stay, to hear how open transactions end. They do nothing else.
-        """
+        """Listen no more, from their next transactions on: one that is open is told as a whole, or not at all."""
         self._targets.discard(target.listen)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Take the listeners off what was disabled. Where transactions are open they stay for now, and hear them end."""
+        opened = [session for session in (each() for each in self._states.keyrefs()) if session is not None]
+        for listen in list(self._heard):
+            if listen not in self._targets and not any(listen in _targets_of(session) for session in opened):
+                self._heard.discard(listen)
+                for name in EVENTS:
+                    event.remove(listen, name, getattr(self, f"_{name}"))
 
     @property
     def enabled(self) -> bool:
@@ -91,7 +99,7 @@ class Hooks:
     def _enter(self, session: Session) -> _State | None:
         """What is known of a Session, None where it is none of ours."""
         state = self._states.get(session)
-        if state is None and any(each in self._targets for each in (session, *type(session).__mro__)):
+        if state is None and any(each in self._targets for each in _targets_of(session)):
             state = self._states[session] = _State()
         return state
 
@@ -180,3 +188,8 @@ class Hooks:
                 # same Session failed, or somebody's listener raised.
                 ledger.ticket.doubt()
         del self._states[session]
+
+
+def _targets_of(session: Session) -> tuple[object, ...]:
+    """Everything that enable() may have been given if it was to reach this Session."""
+    return (session, *type(session).__mro__)
