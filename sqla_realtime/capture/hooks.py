@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -60,7 +61,7 @@ class Hooks:
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
         # Neither a Session nor a factory's class lives longer because it is listened to.
         self._targets: WeakSet[type[Session] | Session] = WeakSet()
-        self._heard: WeakSet[type[Session] | Session] = WeakSet()
+        self._heard: WeakKeyDictionary[type[Session] | Session, dict[str, partial[None]]] = WeakKeyDictionary()
         self._states: WeakKeyDictionary[Session, _State] = WeakKeyDictionary()
         self._sessions: WeakKeyDictionary[Connection, ref[Session]] = WeakKeyDictionary()
 
@@ -72,9 +73,11 @@ class Hooks:
         """Listen to the Sessions of a target, from their next transactions on. Doing so twice changes nothing."""
         self._targets.add(target.listen)
         if target.listen not in self._heard:
-            self._heard.add(target.listen)
-            for name in EVENTS:
-                event.listen(target.listen, name, getattr(self, f"_{name}"))
+            # Functions of its own: SQLAlchemy mixes up removals where a class and its subclass share them.
+            listeners = {name: partial(getattr(self, f"_{name}")) for name in EVENTS}
+            self._heard[target.listen] = listeners
+            for name, listener in listeners.items():
+                event.listen(target.listen, name, listener)
         self._tidy()
 
     def disable(self, target: Target) -> None:
@@ -87,9 +90,8 @@ class Hooks:
         opened = [session for session in (each() for each in self._states.keyrefs()) if session is not None]
         for listen in list(self._heard):
             if listen not in self._targets and not any(listen in _targets_of(session) for session in opened):
-                self._heard.discard(listen)
-                for name in EVENTS:
-                    event.remove(listen, name, getattr(self, f"_{name}"))
+                for name, listener in self._heard.pop(listen).items():
+                    event.remove(listen, name, listener)
 
     @property
     def enabled(self) -> bool:
