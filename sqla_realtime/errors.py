@@ -179,7 +179,10 @@ class NotEnableable(DeclarationError):
 
     code = "not-enableable"
     message = "enable({target!r}): this makes no SQLAlchemy Sessions."
-    fix = "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session class or instance, or Flask-SQLAlchemy's db."
+    fix = (
+        "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session or an instance, a subclass of AsyncSession or an "
+        "instance, or Flask-SQLAlchemy's db."
+    )
 
 
 class ConfigurationError(RealtimeError):
