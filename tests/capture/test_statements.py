@@ -315,3 +315,12 @@ def test_a_statement_about_a_base_class_knows_the_columns_of_its_subclasses(engi
         "destroy beasts Bird 3",
         "destroy birds Bird 2",
     ]
+
+
+def test_doubt_about_a_base_class_is_doubt_about_its_subclasses(engine: Engine) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
+    assert run(capture, lambda session: session.execute(text("UPDATE beast SET name = 'raw'")))[1] == [
+        "invalidate beasts",
+        "invalidate birds",
+    ]
