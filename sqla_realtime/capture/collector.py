@@ -45,11 +45,14 @@ class Collector:
             return self._collect(connection, ledger, net)
         except Exception:
             log.exception("The rows of a transaction could not be collected; their readers reload. [capture-failed]")
-            mappers = ledger.lost | {touch.subject for touch in net.values()}
-            return Commit((), frozenset(each.pattern.text for mapper in mappers for each in self._registry.related(mapper)))
+            return Commit((), frozenset(self._doubt(ledger.lost | {touch.subject for touch in net.values()})))
+
+    def _doubt(self, mappers: Iterable[Mapper[Any]]) -> set[str]:
+        """The patterns of rows of these mappers, whatever subclass they may be."""
+        return {each.pattern.text for mapper in mappers for each in self._registry.related(mapper)}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
-        doubt = {each.pattern.text for mapper in ledger.lost for each in self._registry.related(mapper)}
+        doubt = self._doubt(ledger.lost)
         touched: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         for (_, key), touch in net.items():
             touched[touch.subject][key] = touch
