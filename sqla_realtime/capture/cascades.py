@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, select
 from sqlalchemy.orm import Mapper
 
+from sqla_realtime.capture.associations import touch_parents
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
@@ -45,7 +46,7 @@ class Cascades:
 
     def sources(self) -> dict[Table, list[Reference]]:
         """The references that lead to published rows, by the table whose rows they refer to."""
-        published = self._registry.published_tables()
+        published = [*self._registry.published_tables(), *self._registry.association_tables()]
         size = len(published) + sum(len(metadata.tables) for metadata in {table.metadata for table in published})
         if size != self._seen:
             self._seen, self._references = size, references(published)
@@ -98,18 +99,21 @@ class Cascades:
                         self._walk(connection, ledger, Rows(child, condition, {}), known)
 
     def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows) -> None:
+        for embed in self._registry.associations(reference.child.fullname):
+            condition = reference.rows(rows.condition)
+            touch_parents(connection, ledger, embed, condition, rows.parameters, next(self._order))
         for mapper in self._registry.mappers(reference.child.fullname):
             publications = self._registry.related(mapper)
-            if not any(self._wants(each.pattern.text) for each in publications):
+            if not any(map(self._wants, self._registry.patterns(mapper))):
                 ledger.lost.add(mapper)
                 continue
-            reader = Reader(mapper, publications, columns=True)
+            reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
             condition = reference.rows(rows.condition)
             images = reader.matching(connection, condition, rows.parameters, self._limit + 1, reference.child)
             if len(images) > self._limit:
                 ledger.lost.add(mapper)
             for image in images:
-                if self._registry.of(image.mapper).publications:
+                if self._registry.of(image.mapper).observed:
                     touch = Touch("update", image.mapper, image.values, order=next(self._order))
                     ledger.tracker.record((image.mapper.base_mapper.class_, image.key), touch)
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.relations import Relations, lock
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.commit import Change, Commit
 from sqla_realtime.schema.keys import key_text
@@ -36,6 +37,7 @@ class Collector:
     def __init__(self, registry: Registry, wants: Callable[[str], bool]) -> None:
         self._registry = registry
         self._wants = wants
+        self._relations = Relations(registry, wants)
         self._readers: dict[tuple[Mapper[Any], tuple[Publication, ...]], Reader] = {}
 
     def __call__(self, connection: Connection, ledger: Ledger) -> Commit:
@@ -49,10 +51,11 @@ class Collector:
 
     def _doubt(self, mappers: Iterable[Mapper[Any]]) -> set[str]:
         """The patterns of rows of these mappers, whatever subclass they may be."""
-        return {each.pattern.text for mapper in mappers for each in self._registry.related(mapper)}
+        return {text for mapper in mappers for text in self._registry.patterns(mapper)}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
         doubt = self._doubt(ledger.lost)
+        net = self._relations.expand(connection, ledger, dict(net), doubt)
         touched: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         for (_, key), touch in net.items():
             touched[touch.subject][key] = touch
@@ -87,6 +90,7 @@ class Collector:
             if reader is None:
                 reader = self._readers[mapper, publications] = Reader(mapper, publications)
             with aside(connection, ledger):
+                lock(connection, publications, keys)
                 return reader.by_key(connection, keys)
         except Exception:
             log.exception("Rows of %s could not be read; their readers reload. [read-failed]", mapper.class_.__name__)
@@ -189,7 +193,13 @@ def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str,
         and (touch.touched is None or name in touch.touched)
         and _differs(touch.before.get(name, _UNKNOWN), image.values[name])
     }
-    return tuple(spelled for spelled in fields.spelled if spelled in differ or spelled in fields.opaque)
+    for embed in fields.embeds:
+        if touch.touched is None or embed.name in touch.touched or not embed.local_keys.isdisjoint(touch.touched):
+            differ.add(fields.attributes[embed.name])
+    # What nobody knows the causes of counts as different where anything of the row itself was touched.
+    own = touch.touched is None or not touch.touched <= {embed.name for embed in fields.embeds}
+    opaque = fields.opaque if own else frozenset()
+    return tuple(spelled for spelled in fields.spelled if spelled in differ or spelled in opaque)
 
 
 def _differs(old: Any, new: Any) -> bool:

@@ -185,7 +185,7 @@ class FlushWatcher:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
 
     def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
-        if not scene.family.publications:
+        if not scene.family.observed:
             return
         touch.order = next(self._order)
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)

@@ -66,8 +66,9 @@ class Hooks:
         self._sessions: WeakKeyDictionary[Connection, ref[Session]] = WeakKeyDictionary()
 
     def watch(self, publication: Publication) -> None:
-        """Notice the rows of a publication."""
-        self._flushes.watch(publication.mapper)
+        """Notice the rows of a publication, and those that its records show."""
+        for mapper in (publication.mapper, *(embed.related for embed in publication.fields.embeds)):
+            self._flushes.watch(mapper)
 
     def enable(self, target: Target) -> None:
         """Listen to the Sessions of a target, from their next transactions on. Doing so twice changes nothing."""

@@ -30,10 +30,12 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import BooleanClauseList
 
+from sqla_realtime.capture.associations import follow
 from sqla_realtime.capture.cascades import Cascades, Rows
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.reader import Image, Reader
 from sqla_realtime.schema.registry import Registry
 
@@ -170,31 +172,45 @@ class StatementWatcher:
         for table in tables:
             mappers = self._registry.mappers(table.fullname)
             reached = self._cascades.reached(table)
-            ledger = self._ledger_of(session, connection) if mappers or reached else None
+            associations = self._registry.associations(table.fullname)
+            ledger = self._ledger_of(session, connection) if mappers or reached or associations else None
             # A statement that is sent in several batches comes here once for each; it is one statement.
             if ledger is not None and (ledger.expected is None or ledger.expected[0] is not context):
                 if exact:
                     ledger.expected = (context, 0, mappers)
+                    self._associate(connection, ledger, dml, context, associations)
                     self._follow(_Statement(connection, ledger, dml, context, statement, table, mappers))
                 else:
-                    ledger.lost.update(mappers, reached)
+                    ledger.lost.update(mappers, reached, (embed.parent for embed in associations))
 
     def after(self, ledger: Ledger, rowcount: int, context: Any) -> None:
         """A statement was sent: rows that nobody saw before are rows that somebody else made visible meanwhile."""
         if ledger.expected is not None and ledger.expected[0] is context and rowcount > ledger.expected[1]:
             ledger.lost.update(ledger.expected[2])
 
+    def _associate(self, connection: Connection, ledger: Ledger, dml: Any, context: Any, embeds: Sequence[Embed]) -> None:
+        """Touch the parents whose many-to-many a statement about its table changes; also those of the unit of work."""
+        for embed in embeds:
+            try:
+                followed = follow(connection, ledger, embed, dml, context.compiled_parameters[: self._limit], next(self._order))
+            except Exception:
+                log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
+                followed = False
+            if not followed or len(context.compiled_parameters) > self._limit:
+                ledger.lost.add(embed.parent)
+
     def _mentioned(self, statement: str) -> list[Table]:
         """The tables of published rows, and those that lead to them, which raw SQL names where it may write at all."""
         if not _WRITES.search(statement):
             return []
         words = {word.lower() for word in _WORD.findall(statement)}
-        tables = dict.fromkeys([*self._registry.published_tables(), *self._cascades.sources()])
+        known = (self._registry.published_tables(), self._registry.association_tables(), self._cascades.sources())
+        tables = dict.fromkeys(table for each in known for table in each)
         return [table for table in tables if table.name.lower() in words]
 
     def _follow(self, statement: _Statement) -> None:
         try:
-            patterns = {each.pattern.text for mapper in statement.mappers for each in self._registry.related(mapper)}
+            patterns = {text for mapper in statement.mappers for text in self._registry.patterns(mapper)}
             self._cascade(statement)
             followed = any(map(self._wants, patterns)) and self._record(statement)
         except Exception:
@@ -233,7 +249,7 @@ class StatementWatcher:
     def _change(self, statement: _Statement, mapper: Mapper[Any]) -> int:
         """Touch the rows that an UPDATE or DELETE selects; how many they are."""
         publications = self._registry.related(mapper)
-        reader = Reader(mapper, publications, columns=True)
+        reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
         with aside(statement.connection, statement.ledger):
             images = statement.images(reader, mapper, self._limit + 1)
         for image in images:
@@ -261,6 +277,6 @@ class StatementWatcher:
         return True
 
     def _touch(self, statement: _Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
-        if self._registry.of(mapper).publications:
+        if self._registry.of(mapper).observed:
             touch.order = next(self._order)
             statement.ledger.tracker.record((mapper.base_mapper.class_, key), touch)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import BigInteger, Column
-from sqlalchemy.orm import ColumnProperty, Mapper, SynonymProperty
+from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty, SynonymProperty
 
 from sqla_realtime.errors import SchemaMismatch, SchemaUnsendable, SecretColumn
 from sqla_realtime.schema.draft import looks_secret, names_of
+from sqla_realtime.schema.embeds import Embed, read_embed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Fields:
 
     ``attributes`` maps the attribute that a field reads to the name that the record gives it. ``opaque`` are those of
     them that are no plain columns (hybrids, properties, expressions), and the computed fields: what they depend on is
-    not known, so they count as changed whenever anything did. ``keys`` are the attributes of the primary key, which an
+    not known, so they count as changed whenever anything did. ``embeds`` are the relationships among them, at any depth.
+    ``keys`` are the attributes of the primary key, which an
     update never changes. ``text`` are the record's names of big integer keys.
     """
 
@@ -31,6 +33,7 @@ class Fields:
     keys: frozenset[str]
     text: frozenset[str]
     needs_object: bool
+    embeds: tuple[Embed, ...] = ()
 
     @property
     def spelled(self) -> tuple[str, ...]:
@@ -39,8 +42,15 @@ class Fields:
         return (*self.attributes.values(), *computed)
 
 
-def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection[str]) -> Fields:
-    """The fields of ``schema`` on the model of ``mapper``.
+def read_fields(
+    mapper: Mapper[Any],
+    schema: type[BaseModel],
+    expose: Collection[str],
+    above: Sequence[RelationshipProperty[Any]] = (),
+    outer: Sequence[type[BaseModel]] = (),
+) -> Fields:
+    """The fields of ``schema`` on the model of ``mapper``, which the relationships ``above`` lead to from the published
+    model, whose schemas are ``outer``.
 
     Raises SchemaMismatch, SecretColumn (unless ``expose`` has the field) or SchemaUnsendable.
     """
@@ -50,8 +60,11 @@ def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection
             reason="ser_json_inf_nan='constants' writes NaN and Infinity, which are not JSON.",
             remedy="Remove that setting: they become null.",
         )
+    # Names in annotations may have been defined later than the class.
+    schema.model_rebuild()
     attributes: dict[str, str] = {}
     opaque, text = set(), set()
+    embeds: list[Embed] = []
     for name, info in schema.model_fields.items():
         attribute = _attribute(mapper, schema, name, info)
         if attribute in attributes:
@@ -63,14 +76,18 @@ def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection
         column = _column(mapper, schema, name, attribute, expose)
         spelled = info.serialization_alias or name
         attributes[attribute] = spelled
-        if column is None:
+        if attribute in mapper.relationships:
+            embeds += _embedded(mapper.relationships[attribute], info.annotation, schema, above, outer)
+        elif column is None:
             opaque.add(spelled)
         elif _is_big_key(column):
             text.add(spelled)
     for name, computed in schema.model_computed_fields.items():
         opaque.add(computed.alias or name)
     keys = frozenset(mapper.get_property_by_column(column).key for column in mapper.primary_key)
-    return Fields(schema, attributes, frozenset(opaque), keys, frozenset(text), _needs_object(mapper, schema, attributes))
+    return Fields(
+        schema, attributes, frozenset(opaque), keys, frozenset(text), _needs_object(mapper, schema, attributes), tuple(embeds)
+    )
 
 
 def column_of(mapper: Mapper[Any], attribute: str) -> Column[Any] | None:
@@ -101,12 +118,6 @@ def _column(
     if not hasattr(mapper.class_, attribute):
         known = ", ".join(sorted(mapper.all_orm_descriptors.keys()))
         raise SchemaMismatch(schema=schema.__name__, field=name, model=model, attribute=attribute, attributes=known)
-    if attribute in mapper.relationships:
-        raise SchemaUnsendable(
-            schema=schema.__name__,
-            reason=f"{name} embeds the relationship {model}.{attribute}, whose own changes would not be sent.",
-            remedy="Publish the related model on the same channel instead.",
-        )
     prop = mapper.attrs.get(attribute)
     if isinstance(prop, SynonymProperty):
         prop = mapper.attrs.get(prop.name)
@@ -114,6 +125,20 @@ def _column(
     if looks_secret(name, attribute, *names) and name not in expose:
         raise SecretColumn(schema=schema.__name__, field=name, model=model, attribute=attribute)
     return column_of(mapper, attribute)
+
+
+def _embedded(
+    step: RelationshipProperty[Any],
+    annotation: Any,
+    schema: type[BaseModel],
+    above: Sequence[RelationshipProperty[Any]],
+    outer: Sequence[type[BaseModel]],
+) -> list[Embed]:
+    """An embedded relationship, and those that its own schema embeds."""
+    nested = read_embed(step, annotation, schema, (*outer, schema))
+    path = (*above, step)
+    fields = read_fields(step.mapper, nested, (), path, (*outer, schema))
+    return [Embed(path, tuple(fields.attributes), bool(fields.opaque)), *fields.embeds]
 
 
 def _is_big_key(column: Column[Any]) -> bool:

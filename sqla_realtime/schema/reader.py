@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,14 @@ class Reader:
     With ``columns`` the publications may be those of subclasses too, whose own columns are then read in a second SELECT.
     """
 
-    def __init__(self, mapper: Mapper[Any], publications: Sequence[Publication], *, columns: bool = False) -> None:
+    def __init__(
+        self,
+        mapper: Mapper[Any],
+        publications: Sequence[Publication],
+        *,
+        columns: bool = False,
+        also: Iterable[str] = (),
+    ) -> None:
         self._mapper = mapper
         self._model = mapper.class_
         self._keys = _key_names(mapper)
@@ -48,6 +55,8 @@ class Reader:
         for publication in publications:
             names = (*sorted(publication.decisive), *publication.fields.attributes)
             wanted |= dict.fromkeys(name for name in names if name in mapper.column_attrs)
+        wanted |= dict.fromkeys(also)
+        self._embeds = [embed for publication in publications for embed in publication.fields.embeds]
         self._names = list(wanted)
         self._key_columns = [getattr(self._model, name) for name in self._keys]
         self._discriminator = mapper.polymorphic_on
@@ -56,7 +65,7 @@ class Reader:
     def _select(self) -> Select[Any]:
         if not self._plain:
             deferred = [undefer(getattr(self._model, name)) for name in self._names if name not in self._keys]
-            return select(self._model).options(*deferred)
+            return select(self._model).options(*deferred, *(embed.option() for embed in self._embeds))
         columns = [getattr(self._model, name) for name in self._names]
         if self._discriminator is not None:
             columns.append(self._discriminator)

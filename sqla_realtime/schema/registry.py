@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
 from sqla_realtime.schema.channels import Parameter, Pattern
+from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.rules import Rule, check_rule
 
@@ -31,7 +32,8 @@ class Family:
     """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
 
     ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
-    sets in a second UPDATE of its own (post_update), without saying so.
+    sets in a second UPDATE of its own (post_update), without saying so. ``embeds`` are where it is shown in the records of
+    others; ``patterns`` are those of all the channels where it is seen, in a record of its own or in another's.
     """
 
     publications: tuple[Publication, ...]
@@ -39,6 +41,12 @@ class Family:
     decisive: frozenset[str]
     volatile: frozenset[str]
     late: frozenset[str]
+    embeds: tuple[Embed, ...]
+
+    @property
+    def observed(self) -> bool:
+        """Whether anybody can see such a row."""
+        return bool(self.publications or self.embeds)
 
 
 class Registry:
@@ -80,8 +88,7 @@ class Registry:
         """What a row of this mapper is published as, by itself and by its ancestors."""
         family = self._by_mapper.get(mapper)
         if family is None:
-            line = set(mapper.iterate_to_root())
-            family = self._by_mapper[mapper] = _family(mapper, [each for each in self if each.mapper in line])
+            family = self._by_mapper[mapper] = _family(mapper, list(self))
         return family
 
     def published_tables(self) -> list[Table]:
@@ -101,14 +108,27 @@ class Registry:
 
     def related(self, mapper: Mapper[Any]) -> list[Publication]:
         """The publications of a mapper, its ancestors and its descendants: whatever a row read through it may be."""
-        return [
-            each
-            for each in self
-            if each.mapper.base_mapper is mapper.base_mapper and (mapper.isa(each.mapper) or each.mapper.isa(mapper))
-        ]
+        return [each for each in self if _akin(each.mapper, mapper)]
+
+    def patterns(self, mapper: Mapper[Any]) -> set[str]:
+        """The patterns of all the channels where a row read through a mapper may be seen."""
+        shown = (each for each in self if any(_akin(embed.related, mapper) for embed in each.fields.embeds))
+        return {each.pattern.text for each in (*self.related(mapper), *shown)}
+
+    def associations(self, table: str) -> list[Embed]:
+        """The many-to-many relationships in records that go through a table."""
+        embeds = [embed for each in self for embed in each.fields.embeds]
+        return [embed for embed in embeds if embed.association is not None and embed.association.fullname == table]
+
+    def association_tables(self) -> list[Table]:
+        """The tables of all of them."""
+        found = (embed.association for each in self for embed in each.fields.embeds)
+        return list(dict.fromkeys(table for table in found if table is not None))
 
     def _hierarchies(self) -> list[Mapper[Any]]:
-        return list(dict.fromkeys(each.mapper for each in self))
+        """The mappers of published rows, and of those that are shown in their records."""
+        embedded = (embed.related for each in self for embed in each.fields.embeds)
+        return list(dict.fromkeys((*(each.mapper for each in self), *embedded)))
 
     def channel(self, name: str) -> Channel | None:
         """What this name means, or None where it names no published channel."""
@@ -139,14 +159,23 @@ class Registry:
         self._patterns.setdefault(pattern.text, pattern)
 
 
-def _family(mapper: Mapper[Any], publications: list[Publication]) -> Family:
+def _family(mapper: Mapper[Any], everything: list[Publication]) -> Family:
+    own = [each for each in everything if mapper.isa(each.mapper)]
+    embeds = {each: [embed for embed in each.fields.embeds if mapper.isa(embed.related)] for each in everything}
+    shown = [embed for found in embeds.values() for embed in found]
+    decisive = {name for each in own for name in each.decisive}
     return Family(
-        tuple(publications),
-        frozenset(each.pattern.text for each in publications),
-        frozenset(name for each in publications for name in each.decisive),
-        frozenset(name for each in publications for name in each.volatile),
-        frozenset(_late(mapper)),
+        publications=tuple(own),
+        patterns=frozenset(each.pattern.text for each in everything if each in own or embeds[each]),
+        decisive=frozenset(decisive | {name for embed in shown for name in embed.foreign_keys}),
+        volatile=frozenset(name for each in own for name in each.volatile),
+        late=frozenset(_late(mapper)),
+        embeds=tuple(shown),
     )
+
+
+def _akin(one: Mapper[Any], other: Mapper[Any]) -> bool:
+    return one.isa(other) or other.isa(one)
 
 
 def _tables(mapper: Mapper[Any]) -> list[Table]:

@@ -187,11 +187,11 @@ def test_two_fields_of_one_attribute_are_refused() -> None:
     assert "title and name both read User.name" in str(refused(Twice))
 
 
-def test_relationships_are_refused() -> None:
+def test_a_relationship_without_a_schema_of_its_own_is_refused() -> None:
     class Embedding(BaseModel):
         team: Any
 
-    assert "relationship User.team" in str(refused(Embedding))
+    assert "team is a relationship, and its type is no Pydantic model" in str(refused(Embedding))
 
 
 def test_constants_that_are_no_json_are_refused() -> None:

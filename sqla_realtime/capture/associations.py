@@ -1,0 +1,74 @@
+"""Many-to-many tables: whose lists change when a statement, a flush's or anybody's, puts pairs in or takes them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, Delete, Insert, select
+
+from sqla_realtime.capture.guard import aside
+from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.schema.embeds import Embed
+
+Key = tuple[Any, ...]
+
+
+def follow(
+    connection: Connection,
+    ledger: Ledger,
+    embed: Embed,
+    dml: Any,
+    runs: Sequence[Mapping[str, Any]],
+    order: int,
+) -> bool:
+    """Touch the parents that a statement about the table of pairs concerns; False where they are not known."""
+    columns = _parent_columns(embed)
+    match dml:
+        case _ if columns is None:
+            return False
+        case Insert() if dml.select is None and not dml._multi_values:
+            keys = [tuple(run.get(column.key) for column in columns) for run in runs]
+            _touch(ledger, embed, keys, order)
+            return not any(None in key for key in keys)
+        case Delete():
+            with aside(connection, ledger):
+                for run in runs:
+                    touch_parents(connection, ledger, embed, dml.whereclause, run, order)
+            return True
+    return False
+
+
+def touch_parents(
+    connection: Connection,
+    ledger: Ledger,
+    embed: Embed,
+    condition: ColumnElement[bool] | None,
+    parameters: Mapping[str, Any],
+    order: int,
+) -> None:
+    """Touch the parents of the pairs that a condition selects; where their keys are not in the pairs, all are in doubt."""
+    columns = _parent_columns(embed)
+    if columns is None:
+        ledger.lost.add(embed.parent)
+        return
+    statement = select(*columns).distinct()
+    if condition is not None:
+        statement = statement.where(condition)
+    _touch(ledger, embed, [tuple(row) for row in connection.execute(statement, parameters)], order)
+
+
+def _parent_columns(embed: Embed) -> list[Column[Any]] | None:
+    """The table's columns that hold the parent's primary key, in its order; None where they hold something else."""
+    pairs = dict(embed.path[-1].synchronize_pairs)
+    found = [pairs.get(column) for column in embed.parent.primary_key]
+    columns = [column for column in found if isinstance(column, Column)]
+    return columns if len(columns) == len(found) else None
+
+
+def _touch(ledger: Ledger, embed: Embed, keys: Iterable[Key], order: int) -> None:
+    changed = frozenset((embed.path[-1].key,))
+    for key in keys:
+        if None not in key:
+            ledger.tracker.record((embed.parent.base_mapper.class_, key), Touch("update", embed.parent, {}, changed, order))
