@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapper
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.schema.reader import Reader, key_conditions
+from sqla_realtime.schema.reader import Lock, Reader, key_conditions
 from sqla_realtime.schema.references import Reference, references
 from sqla_realtime.schema.registry import Registry
 
@@ -75,7 +75,7 @@ class Cascades:
                 if reference.on_update:
                     again = {column for other in self.sources().get(reference.child, ()) for column in other.referred}
                     if again.isdisjoint(reference.columns) and not any(each.primary_key for each in reference.columns):
-                        self._touch(connection, ledger, reference, rows)
+                        self._touch(connection, ledger, reference, rows, gone=False)
                     else:
                         ledger.lost.update(self._registry.mappers(reference.child.fullname), self.reached(reference.child))
 
@@ -83,7 +83,7 @@ class Cascades:
         for reference in self.sources().get(rows.table, ()):
             if not reference.on_delete:
                 continue
-            self._touch(connection, ledger, reference, rows)
+            self._touch(connection, ledger, reference, rows, gone=reference.cascades)
             child = reference.child
             if reference.cascades and child in self.sources():
                 key = list(child.primary_key.columns)
@@ -97,7 +97,7 @@ class Cascades:
                     for condition in key_conditions(key, [*fresh]):
                         self._walk(connection, ledger, Rows(child, condition, {}), known)
 
-    def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows) -> None:
+    def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows, *, gone: bool) -> None:
         for mapper in self._registry.mappers(reference.child.fullname):
             publications = self._registry.related(mapper)
             if not any(self._wants(each.pattern.text) for each in publications):
@@ -105,7 +105,7 @@ class Cascades:
                 continue
             reader = Reader(mapper, publications, columns=True)
             condition = reference.rows(rows.condition)
-            images = reader.matching(connection, condition, rows.parameters, self._limit + 1, reference.child)
+            images = reader.matching(connection, condition, rows.parameters, self._limit + 1, Lock(reference.child, gone))
             if len(images) > self._limit:
                 ledger.lost.add(mapper)
             for image in images:

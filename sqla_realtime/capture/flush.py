@@ -150,7 +150,7 @@ class FlushWatcher:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
         identity = scene.mapper.identity_key_from_instance(target)
         if scene.wanted and None not in identity[1] and identity in scene.session.identity_map:
-            self._look_up(scene, tuple(identity[1]), ())
+            self._look_up(scene, tuple(identity[1]), (), key_lock=False)
 
     def _switched(self, scene: _Scene, target: object) -> None:
         key = tuple(scene.mapper.primary_key_from_instance(target))
@@ -169,7 +169,7 @@ class FlushWatcher:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}
         elif old_key != key or not scene.family.decisive.isdisjoint(touched):
-            before |= self._origin(scene, old_key, scene.session.dirty) or {}
+            before |= self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -179,7 +179,7 @@ class FlushWatcher:
     def _delete(self, scene: _Scene, target: object) -> None:
         key = _identity(target)
         self._cascade(scene, key, scene.session.deleted)
-        before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
+        before = self._origin(scene, key, scene.session.deleted, key_lock=True) if scene.wanted else {}
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
@@ -190,13 +190,13 @@ class FlushWatcher:
         touch.order = next(self._order)
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
 
-    def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values | None:
+    def _origin(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> Values | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
-        self._look_up(scene, key, others)
+        self._look_up(scene, key, others, key_lock=key_lock)
         return self._origins[scene.session].pop(key, None)
 
-    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
-        """Read and lock the row ``key``, as its statement is about to do.
+    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> None:
+        """Read and lock the row ``key``, as its statement is about to do; ``key_lock`` where that changes the key.
 
         ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
@@ -206,7 +206,7 @@ class FlushWatcher:
             keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
             names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):
-                origins |= read_attributes(scene.connection, scene.mapper, names, [*keys])
+                origins |= read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
 
 
 def _identity(target: object) -> Key:

@@ -34,7 +34,7 @@ from sqla_realtime.capture.cascades import Cascades, Rows
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.schema.reader import Image, Reader
+from sqla_realtime.schema.reader import Image, Lock, Reader
 from sqla_realtime.schema.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class _Statement:
         images: dict[Key, Image] = {}
         for run in runs:
             if len(images) < limit:
-                found = reader.matching(self.connection, where, run, limit, self.table)
+                found = reader.matching(self.connection, where, run, limit, Lock(self.table, isinstance(self.dml, Delete)))
                 images |= {image.key: image for image in found}
         return list(images.values())
 

@@ -30,6 +30,17 @@ class Image:
         return key_text(self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The lock that a statement is about to take on rows of a table, neither more nor less.
+
+    ``key``: it deletes them or changes their keys. Else rows that refer to them may come and go meanwhile.
+    """
+
+    table: TableClause
+    key: bool
+
+
 class Reader:
     """Reads rows of one mapper for some of its publications.
 
@@ -77,10 +88,10 @@ class Reader:
         condition: ColumnElement[bool] | None,
         parameters: Mapping[str, Any],
         limit: int,
-        lock: TableClause,
+        lock: Lock,
     ) -> list[Image]:
         """The rows that a statement's WHERE selects, ``limit`` at the most, locked until the transaction ends."""
-        statement = self._statement.with_for_update(of=lock).limit(limit)
+        statement = self._statement.with_for_update(of=lock.table, key_share=not lock.key).limit(limit)
         if condition is not None:
             statement = statement.where(condition)
         images = list(self._fetch(connection, statement, parameters))
@@ -132,12 +143,20 @@ class Reader:
 
 
 def read_attributes(
-    connection: Connection, mapper: Mapper[Any], names: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    connection: Connection,
+    mapper: Mapper[Any],
+    names: Sequence[str],
+    keys: Sequence[tuple[Any, ...]],
+    *,
+    key_lock: bool = False,
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Some column attributes of the rows with these keys, locked in the order of the keys until the transaction ends."""
+    """Some column attributes of the rows with these keys, locked in the order of the keys until the transaction ends.
+
+    ``key_lock``: they are about to be deleted, or their keys to change.
+    """
     key_columns = [getattr(mapper.class_, name) for name in _key_names(mapper)]
     statement = select(*key_columns, *(getattr(mapper.class_, name) for name in names))
-    statement = statement.order_by(*key_columns).with_for_update()
+    statement = statement.order_by(*key_columns).with_for_update(key_share=not key_lock)
     arity = len(key_columns)
     return {
         tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))

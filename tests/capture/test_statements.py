@@ -273,7 +273,7 @@ def test_rows_that_become_visible_between_our_look_and_the_statement_leave_doubt
     @event.listens_for(capture.engine, "after_cursor_execute")
     def between(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         nonlocal looked
-        if not looked and statement.startswith("SELECT") and "FOR UPDATE" in statement:
+        if not looked and statement.startswith("SELECT") and "FOR NO KEY UPDATE" in statement:
             looked = True
             with Session(capture.engine) as other, other.begin():
                 other.add(Page(id=50, project_id=5, title="late"))
