@@ -6,11 +6,11 @@ differs is told. Where foreign keys are not enforced nothing differs, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, TableClause, select
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.guard import aside
@@ -68,11 +68,11 @@ class Cascades:
         with aside(connection, ledger):
             self._walk(connection, ledger, rows, {})
 
-    def rekeyed(self, connection: Connection, ledger: Ledger, rows: Rows) -> None:
-        """Columns that others refer to are about to change in these rows."""
+    def rekeyed(self, connection: Connection, ledger: Ledger, rows: Rows, own: Collection[TableClause] = ()) -> None:
+        """Columns that others refer to are about to change in these rows, of which ``own`` holds the other parts."""
         with aside(connection, ledger):
             for reference in self.sources().get(rows.table, ()):
-                if reference.on_update:
+                if reference.on_update and reference.child not in own:
                     again = {column for other in self.sources().get(reference.child, ()) for column in other.referred}
                     if again.isdisjoint(reference.columns) and not any(each.primary_key for each in reference.columns):
                         self._touch(connection, ledger, reference, rows, gone=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Table, event, inspect
+from sqlalchemy import Column, Connection, Table, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
 from sqlalchemy.orm.attributes import get_history
 
@@ -143,13 +143,20 @@ class FlushWatcher:
         for rows in rows_with_keys(scene.mapper, [key]):
             for reference in self._sources.get(rows.table, ()):
                 if reference.on_update and not columns.isdisjoint(reference.referred):
-                    self._cascades.rekeyed(scene.connection, scene.ledger, rows)
+                    # The other tables of joined inheritance hold parts of this row, and the key is theirs too.
+                    own = {table for table in scene.mapper.tables if table is not rows.table}
+                    self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
                     break
 
     def _switch(self, scene: _Scene, target: object) -> None:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
         identity = scene.mapper.identity_key_from_instance(target)
-        if scene.wanted and None not in identity[1] and identity in scene.session.identity_map:
+        if None in identity[1] or identity not in scene.session.identity_map:
+            return
+        former = inspect(scene.session.identity_map[identity]).mapper
+        if former is not scene.mapper:
+            scene.ledger.lost |= {former, scene.mapper}
+        if scene.wanted:
             self._look_up(scene, tuple(identity[1]), (), key_lock=False)
 
     def _switched(self, scene: _Scene, target: object) -> None:
@@ -165,6 +172,10 @@ class FlushWatcher:
         if not touched:
             return
         self._rekey(scene, old_key, touched)
+        kind = scene.mapper.polymorphic_on
+        if isinstance(kind, Column) and scene.mapper.get_property_by_column(kind).key in touched:
+            # It becomes a row of another class.
+            scene.ledger.lost.add(scene.mapper.base_mapper)
         if not scene.wanted:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}

@@ -64,12 +64,15 @@ class _Statement:
         return list(self.context.compiled_parameters)
 
     def sets_key(self) -> bool:
-        """Whether an UPDATE assigns to a primary key: its new values can't be told from here."""
-        return any(self.sets(mapper.primary_key) for mapper in self.mappers)
+        """Whether an UPDATE assigns to a primary key or a discriminator: which rows they become can't be told from here."""
+        kinds = [mapper.polymorphic_on for mapper in self.mappers if mapper.polymorphic_on is not None]
+        return self.sets(kinds) or any(self.sets(mapper.primary_key) for mapper in self.mappers)
 
     def sets(self, columns: Iterable[ColumnElement[Any]]) -> bool:
         """Whether an UPDATE may assign to one of these columns."""
         names = "|".join(re.escape(column.name) for column in columns if isinstance(column, Column))
+        if not names:
+            return False
         return re.search(rf"(?:\bSET|,)\s*[\"`\[]?(?:{names})[\"`\]]?\s*=", self.sql) is not None
 
     def images(self, reader: Reader, mapper: Mapper[Any], limit: int) -> list[Image]:

@@ -324,3 +324,39 @@ def test_doubt_about_a_base_class_is_doubt_about_its_subclasses(engine: Engine) 
         "invalidate beasts",
         "invalidate birds",
     ]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda session: session.execute(update(Beast).values(kind="beast")),
+        lambda session: session.execute(text("UPDATE beast SET kind = 'beast'")),
+        lambda session: setattr(session.get_one(Beast, 1), "kind", "beast"),
+        lambda session: [session.delete(session.get_one(Beast, 1)), session.add(Beast(id=1, name="b"))],
+        lambda session: [session.delete(session.get_one(Beast, 1)), session.flush(), session.add(Beast(id=1, name="b"))],
+        lambda session: [session.execute(delete(Beast)), session.execute(insert(Beast), [{"id": 1, "name": "b"}])],
+    ],
+    ids=["bulk", "text", "attribute", "switch", "again", "statements"],
+)
+@pytest.mark.filterwarnings("ignore:Flushing object .* with incompatible polymorphic identity")
+def test_a_row_that_becomes_another_class_leaves_doubt(engine: Engine, write: Callable[[Session], Any]) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
+    with capture.sessions.begin() as session:
+        session.add(Bird(id=1, name="a", wings=2))
+    capture.commits()
+    assert {"invalidate beasts", "invalidate birds"} <= set(run(capture, write)[1])
+
+
+def test_a_key_of_joined_inheritance_changes_without_doubt(engine: Engine) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Cat, CatOut, "cats"))
+    with capture.sessions.begin() as session:
+        session.add(Cat(id=1, name="a", lives=9))
+    capture.commits()
+    assert sorted(run(capture, lambda session: setattr(session.get_one(Beast, 1), "id", 2))[1]) == [
+        'create beasts Cat 2 {"id":2,"name":"a"}',
+        'create cats Cat 2 {"id":2,"name":"a","lives":9}',
+        "destroy beasts Cat 1",
+        "destroy cats Cat 1",
+    ]
