@@ -65,7 +65,7 @@ class FlushWatcher:
         self._ledger_of = ledger_of
         self._wants = wants
         self._order = order
-        self._origins: WeakKeyDictionary[Session, dict[Key, Values]] = WeakKeyDictionary()
+        self._origins: WeakKeyDictionary[Session, dict[tuple[Mapper[Any], Key], Values]] = WeakKeyDictionary()
         self._watched: set[Mapper[Any]] = set()
         self._sources: dict[Table, list[Reference]] = {}
         # The rows whose dependants have been looked at in this flush.
@@ -161,7 +161,7 @@ class FlushWatcher:
 
     def _switched(self, scene: _Scene, target: object) -> None:
         key = tuple(scene.mapper.primary_key_from_instance(target))
-        before = self._origins.get(scene.session, {}).pop(key, {})
+        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), {})
         self._record(scene, key, Touch("update", scene.mapper, before))
 
     def _update(self, scene: _Scene, target: object) -> None:
@@ -204,7 +204,7 @@ class FlushWatcher:
     def _origin(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> Values | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
         self._look_up(scene, key, others, key_lock=key_lock)
-        return self._origins[scene.session].pop(key, None)
+        return self._origins[scene.session].pop((scene.mapper, key), None)
 
     def _look_up(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> None:
         """Read and lock the row ``key``, as its statement is about to do; ``key_lock`` where that changes the key.
@@ -213,11 +213,12 @@ class FlushWatcher:
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
         """
         origins = self._origins.setdefault(scene.session, {})
-        if key not in origins:
-            keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+        if (scene.mapper, key) not in origins:
+            keys = {key, *(_identity(other) for other in others if inspect(other).mapper is scene.mapper)}
             names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):
-                origins |= read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
+                found = read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
+            origins |= {(scene.mapper, each): values for each, values in found.items()}
 
 
 def _identity(target: object) -> Key:
