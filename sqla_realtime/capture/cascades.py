@@ -6,7 +6,7 @@ differs is told. Where foreign keys are not enforced nothing differs, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,10 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a table, as the WHERE that selects them, and the values of its binds."""
+    """Some rows of a table, as the WHERE that selects them."""
 
     table: Table
     condition: ColumnElement[bool] | None
-    parameters: Mapping[str, Any]
 
 
 class Cascades:
@@ -88,14 +87,14 @@ class Cascades:
             if reference.cascades and child in self.sources():
                 key = list(child.primary_key.columns)
                 chosen = select(*key).where(reference.rows(rows.condition)).limit(self._limit + 1)
-                found = {tuple(row) for row in connection.execute(chosen, rows.parameters)}
+                found = {tuple(row) for row in connection.execute(chosen)}
                 fresh = found - known.setdefault(child, set())
                 known[child] |= fresh
                 if len(found) > self._limit:
                     ledger.lost |= self.reached(child)
                 else:
                     for condition in key_conditions(key, [*fresh]):
-                        self._walk(connection, ledger, Rows(child, condition, {}), known)
+                        self._walk(connection, ledger, Rows(child, condition), known)
 
     def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows, *, gone: bool) -> None:
         for mapper in self._registry.mappers(reference.child.fullname):
@@ -105,7 +104,7 @@ class Cascades:
                 continue
             reader = Reader(mapper, publications, columns=True)
             condition = reference.rows(rows.condition)
-            images = reader.matching(connection, condition, rows.parameters, self._limit + 1, Lock(reference.child, gone))
+            images = reader.matching(connection, condition, self._limit + 1, Lock(reference.child, gone))
             if len(images) > self._limit:
                 ledger.lost.add(mapper)
             for image in images:
@@ -119,4 +118,4 @@ def rows_with_keys(mapper: Mapper[Any], keys: Sequence[Key]) -> Iterator[Rows]:
     for table in mapper.tables:
         if isinstance(table, Table):
             for condition in key_conditions(list(table.primary_key.columns), keys):
-                yield Rows(table, condition, {})
+                yield Rows(table, condition)

@@ -86,7 +86,6 @@ class Reader:
         self,
         connection: Connection,
         condition: ColumnElement[bool] | None,
-        parameters: Mapping[str, Any],
         limit: int,
         lock: Lock,
     ) -> list[Image]:
@@ -94,7 +93,7 @@ class Reader:
         statement = self._statement.with_for_update(of=lock.table, key_share=not lock.key).limit(limit)
         if condition is not None:
             statement = statement.where(condition)
-        images = list(self._fetch(connection, statement, parameters))
+        images = list(self._fetch(connection, statement))
         self._complete(connection, images)
         return images
 
@@ -114,20 +113,16 @@ class Reader:
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)
 
-    def _fetch(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[Image]:
+    def _fetch(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
         if self._plain:
-            yield from self._fetch_columns(connection, statement, parameters)
+            yield from self._fetch_columns(connection, statement)
         else:
             yield from self._fetch_instances(connection, statement)
 
-    def _fetch_columns(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
-    ) -> Iterator[Image]:
+    def _fetch_columns(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
         arity = len(self._keys)
         identities = self._mapper.polymorphic_map
-        for row in connection.execute(statement, parameters):
+        for row in connection.execute(statement):
             values = dict(zip(self._names, row, strict=False))
             mapper = self._mapper if self._discriminator is None else identities.get(row[-1], self._mapper)
             yield Image(tuple(row[:arity]), mapper, values, values)

@@ -252,8 +252,10 @@ def test_what_was_looked_up_of_one_model_is_not_taken_for_another_with_the_same_
         session.add_all([Page(id=1, project_id=2, title="x"), Page(id=2, project_id=2)])
     capture.commits()
     with capture.sessions.begin() as session:
-        unchanged, moved = session.get_one(Page, 1), session.get_one(Page, 2)
+        unchanged, moved, project = session.get_one(Page, 1), session.get_one(Page, 2), session.get_one(Project, 1)
+        assert project.pages == []
+        unchanged.title = "y"
         unchanged.title = "x"
         moved.project_id = None
-        session.delete(session.get_one(Project, 1))
+        session.delete(project)
     assert capture.told() == [["destroy projects/2/pages Page 2 (leave)", "destroy named/a Project 1"]]
