@@ -167,8 +167,7 @@ class FlushWatcher:
     def _update(self, scene: _Scene, target: object) -> None:
         state: InstanceState[Any] = inspect(target)
         old_key, key = _identity(target), tuple(scene.mapper.primary_key_from_instance(target))
-        before, touched = _differences(scene.mapper, state)
-        touched |= scene.family.late
+        touched = _touched(scene.mapper, state) | scene.family.late
         if not touched:
             return
         self._rekey(scene, old_key, touched)
@@ -176,11 +175,10 @@ class FlushWatcher:
         if isinstance(kind, Column) and scene.mapper.get_property_by_column(kind).key in touched:
             # It becomes a row of another class.
             scene.ledger.lost.add(scene.mapper.base_mapper)
-        if not scene.wanted:
-            # What the object remembers may be older than the row, and is not worth a look now.
-            before = {}
-        elif old_key != key or not scene.family.decisive.isdisjoint(touched):
-            before |= self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
+        # What the object remembers of its row may be older than the row: only the database says what was there.
+        before: Values = {}
+        if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched)):
+            before = self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -226,18 +224,15 @@ def _identity(target: object) -> Key:
     return tuple(state.key[1]) if state.key is not None else ()
 
 
-def _differences(mapper: Mapper[Any], state: InstanceState[Any]) -> tuple[Values, frozenset[str]]:
-    """The column attributes that an UPDATE will set to something else, and what they were where that is known.
+def _touched(mapper: Mapper[Any], state: InstanceState[Any]) -> frozenset[str]:
+    """The column attributes that an UPDATE will set to something else than the object remembers.
 
     Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
     """
-    before: Values = {}
     touched = set()
     for name in state.committed_state:
         if name in mapper.column_attrs:
             added, _, deleted = get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE)
             if added or deleted:
                 touched.add(name)
-            if deleted:
-                before[name] = deleted[0]
-    return before, frozenset(touched)
+    return frozenset(touched)
