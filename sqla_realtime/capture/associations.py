@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Delete, Insert, select
 
+from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
@@ -15,48 +16,36 @@ from sqla_realtime.schema.embeds import Embed
 Key = tuple[Any, ...]
 
 
-def follow(
-    connection: Connection,
-    ledger: Ledger,
-    embed: Embed,
-    dml: Any,
-    runs: Sequence[Mapping[str, Any]],
-    order: int,
-) -> bool:
+def follow(statement: Statement, embed: Embed, order: int) -> bool:
     """Touch the parents that a statement about the table of pairs concerns; False where they are not known."""
-    columns = _parent_columns(embed)
+    columns, dml = _parent_columns(embed), statement.dml
     match dml:
         case _ if columns is None:
             return False
         case Insert() if dml.select is None and not dml._multi_values:
-            keys = [tuple(run.get(column.key) for column in columns) for run in runs]
-            _touch(ledger, embed, keys, order)
+            keys = [tuple(run.get(column.key) for column in columns) for run in statement.parameters]
+            _touch(statement.ledger, embed, keys, order)
             return not any(None in key for key in keys)
         case Delete():
-            with aside(connection, ledger):
-                for run in runs:
-                    touch_parents(connection, ledger, embed, dml.whereclause, run, order)
+            with aside(statement.connection, statement.ledger):
+                for condition in statement.conditions():
+                    touch_parents(statement.connection, statement.ledger, embed, condition, order)
             return True
     return False
 
 
 def touch_parents(
-    connection: Connection,
-    ledger: Ledger,
-    embed: Embed,
-    condition: ColumnElement[bool] | None,
-    parameters: Mapping[str, Any],
-    order: int,
+    connection: Connection, ledger: Ledger, embed: Embed, condition: ColumnElement[bool] | None, order: int
 ) -> None:
     """Touch the parents of the pairs that a condition selects; where their keys are not in the pairs, all are in doubt."""
     columns = _parent_columns(embed)
     if columns is None:
         ledger.lost.add(embed.parent)
         return
-    statement = select(*columns).distinct()
+    chosen = select(*columns).distinct()
     if condition is not None:
-        statement = statement.where(condition)
-    _touch(ledger, embed, [tuple(row) for row in connection.execute(statement, parameters)], order)
+        chosen = chosen.where(condition)
+    _touch(ledger, embed, [tuple(row) for row in connection.execute(chosen)], order)
 
 
 def _parent_columns(embed: Embed) -> list[Column[Any]] | None:

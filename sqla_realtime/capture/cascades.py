@@ -6,18 +6,18 @@ differs is told. Where foreign keys are not enforced nothing differs, and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Table, TableClause, select
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.associations import touch_parents
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.schema.reader import Reader, key_conditions
+from sqla_realtime.schema.reader import Lock, Reader, key_conditions
 from sqla_realtime.schema.references import Reference, references
 from sqla_realtime.schema.registry import Registry
 
@@ -26,11 +26,10 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a table, as the WHERE that selects them, and the values of its binds."""
+    """Some rows of a table, as the WHERE that selects them."""
 
     table: Table
     condition: ColumnElement[bool] | None
-    parameters: Mapping[str, Any]
 
 
 class Cascades:
@@ -69,14 +68,14 @@ class Cascades:
         with aside(connection, ledger):
             self._walk(connection, ledger, rows, {})
 
-    def rekeyed(self, connection: Connection, ledger: Ledger, rows: Rows) -> None:
-        """Columns that others refer to are about to change in these rows."""
+    def rekeyed(self, connection: Connection, ledger: Ledger, rows: Rows, own: Collection[TableClause] = ()) -> None:
+        """Columns that others refer to are about to change in these rows, of which ``own`` holds the other parts."""
         with aside(connection, ledger):
             for reference in self.sources().get(rows.table, ()):
-                if reference.on_update:
+                if reference.on_update and reference.child not in own:
                     again = {column for other in self.sources().get(reference.child, ()) for column in other.referred}
                     if again.isdisjoint(reference.columns) and not any(each.primary_key for each in reference.columns):
-                        self._touch(connection, ledger, reference, rows)
+                        self._touch(connection, ledger, reference, rows, gone=False)
                     else:
                         ledger.lost.update(self._registry.mappers(reference.child.fullname), self.reached(reference.child))
 
@@ -84,24 +83,23 @@ class Cascades:
         for reference in self.sources().get(rows.table, ()):
             if not reference.on_delete:
                 continue
-            self._touch(connection, ledger, reference, rows)
+            self._touch(connection, ledger, reference, rows, gone=reference.cascades)
             child = reference.child
             if reference.cascades and child in self.sources():
                 key = list(child.primary_key.columns)
                 chosen = select(*key).where(reference.rows(rows.condition)).limit(self._limit + 1)
-                found = {tuple(row) for row in connection.execute(chosen, rows.parameters)}
+                found = {tuple(row) for row in connection.execute(chosen)}
                 fresh = found - known.setdefault(child, set())
                 known[child] |= fresh
                 if len(found) > self._limit:
                     ledger.lost |= self.reached(child)
                 else:
                     for condition in key_conditions(key, [*fresh]):
-                        self._walk(connection, ledger, Rows(child, condition, {}), known)
+                        self._walk(connection, ledger, Rows(child, condition), known)
 
-    def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows) -> None:
+    def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows, *, gone: bool) -> None:
         for embed in self._registry.associations(reference.child.fullname):
-            condition = reference.rows(rows.condition)
-            touch_parents(connection, ledger, embed, condition, rows.parameters, next(self._order))
+            touch_parents(connection, ledger, embed, reference.rows(rows.condition), next(self._order))
         for mapper in self._registry.mappers(reference.child.fullname):
             publications = self._registry.related(mapper)
             if not any(map(self._wants, self._registry.patterns(mapper))):
@@ -109,7 +107,7 @@ class Cascades:
                 continue
             reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
             condition = reference.rows(rows.condition)
-            images = reader.matching(connection, condition, rows.parameters, self._limit + 1, reference.child)
+            images = reader.matching(connection, condition, self._limit + 1, Lock(reference.child, gone))
             if len(images) > self._limit:
                 ledger.lost.add(mapper)
             for image in images:
@@ -123,4 +121,4 @@ def rows_with_keys(mapper: Mapper[Any], keys: Sequence[Key]) -> Iterator[Rows]:
     for table in mapper.tables:
         if isinstance(table, Table):
             for condition in key_conditions(list(table.primary_key.columns), keys):
-                yield Rows(table, condition, {})
+                yield Rows(table, condition)

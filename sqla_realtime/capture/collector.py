@@ -54,7 +54,9 @@ class Collector:
         return {text for mapper in mappers for text in self._registry.patterns(mapper)}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
-        doubt = self._doubt(ledger.lost)
+        # A row that has become another class's is told by no message of one class.
+        turned = {mapper for touch in net.values() if touch.former is not None for mapper in (touch.former, touch.subject)}
+        doubt = self._doubt(ledger.lost | turned)
         net = self._relations.expand(connection, ledger, dict(net), doubt)
         touched: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         for (_, key), touch in net.items():

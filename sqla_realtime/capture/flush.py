@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Table, event, inspect
+from sqlalchemy import Column, Connection, Table, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
 from sqlalchemy.orm.attributes import get_history
 
@@ -65,7 +65,7 @@ class FlushWatcher:
         self._ledger_of = ledger_of
         self._wants = wants
         self._order = order
-        self._origins: WeakKeyDictionary[Session, dict[Key, Values]] = WeakKeyDictionary()
+        self._origins: WeakKeyDictionary[Session, dict[tuple[Mapper[Any], Key], Values]] = WeakKeyDictionary()
         self._watched: set[Mapper[Any]] = set()
         self._sources: dict[Table, list[Reference]] = {}
         # The rows whose dependants have been looked at in this flush.
@@ -143,33 +143,42 @@ class FlushWatcher:
         for rows in rows_with_keys(scene.mapper, [key]):
             for reference in self._sources.get(rows.table, ()):
                 if reference.on_update and not columns.isdisjoint(reference.referred):
-                    self._cascades.rekeyed(scene.connection, scene.ledger, rows)
+                    # The other tables of joined inheritance hold parts of this row, and the key is theirs too.
+                    own = {table for table in scene.mapper.tables if table is not rows.table}
+                    self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
                     break
 
     def _switch(self, scene: _Scene, target: object) -> None:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
         identity = scene.mapper.identity_key_from_instance(target)
-        if scene.wanted and None not in identity[1] and identity in scene.session.identity_map:
-            self._look_up(scene, tuple(identity[1]), ())
+        if None in identity[1] or identity not in scene.session.identity_map:
+            return
+        former = inspect(scene.session.identity_map[identity]).mapper
+        if former is not scene.mapper:
+            scene.ledger.lost |= {former, scene.mapper}
+        if scene.wanted:
+            self._look_up(scene, tuple(identity[1]), (), key_lock=False)
 
     def _switched(self, scene: _Scene, target: object) -> None:
         key = tuple(scene.mapper.primary_key_from_instance(target))
-        before = self._origins.get(scene.session, {}).pop(key, {})
+        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), {})
         self._record(scene, key, Touch("update", scene.mapper, before))
 
     def _update(self, scene: _Scene, target: object) -> None:
         state: InstanceState[Any] = inspect(target)
         old_key, key = _identity(target), tuple(scene.mapper.primary_key_from_instance(target))
-        before, touched = _differences(scene.mapper, state)
-        touched |= scene.family.late
+        touched = _touched(scene.mapper, state) | scene.family.late
         if not touched:
             return
         self._rekey(scene, old_key, touched)
-        if not scene.wanted:
-            # What the object remembers may be older than the row, and is not worth a look now.
-            before = {}
-        elif old_key != key or not scene.family.decisive.isdisjoint(touched):
-            before |= self._origin(scene, old_key, scene.session.dirty) or {}
+        kind = scene.mapper.polymorphic_on
+        if isinstance(kind, Column) and scene.mapper.get_property_by_column(kind).key in touched:
+            # It becomes a row of another class.
+            scene.ledger.lost.add(scene.mapper.base_mapper)
+        # What the object remembers of its row may be older than the row: only the database says what was there.
+        before: Values = {}
+        if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched)):
+            before = self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -179,7 +188,7 @@ class FlushWatcher:
     def _delete(self, scene: _Scene, target: object) -> None:
         key = _identity(target)
         self._cascade(scene, key, scene.session.deleted)
-        before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
+        before = self._origin(scene, key, scene.session.deleted, key_lock=True) if scene.wanted else {}
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
@@ -190,23 +199,24 @@ class FlushWatcher:
         touch.order = next(self._order)
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
 
-    def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values | None:
+    def _origin(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> Values | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
-        self._look_up(scene, key, others)
-        return self._origins[scene.session].pop(key, None)
+        self._look_up(scene, key, others, key_lock=key_lock)
+        return self._origins[scene.session].pop((scene.mapper, key), None)
 
-    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
-        """Read and lock the row ``key``, as its statement is about to do.
+    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> None:
+        """Read and lock the row ``key``, as its statement is about to do; ``key_lock`` where that changes the key.
 
         ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
         """
         origins = self._origins.setdefault(scene.session, {})
-        if key not in origins:
-            keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+        if (scene.mapper, key) not in origins:
+            keys = {key, *(_identity(other) for other in others if inspect(other).mapper is scene.mapper)}
             names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):
-                origins |= read_attributes(scene.connection, scene.mapper, names, [*keys])
+                found = read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
+            origins |= {(scene.mapper, each): values for each, values in found.items()}
 
 
 def _identity(target: object) -> Key:
@@ -214,18 +224,15 @@ def _identity(target: object) -> Key:
     return tuple(state.key[1]) if state.key is not None else ()
 
 
-def _differences(mapper: Mapper[Any], state: InstanceState[Any]) -> tuple[Values, frozenset[str]]:
-    """The column attributes that an UPDATE will set to something else, and what they were where that is known.
+def _touched(mapper: Mapper[Any], state: InstanceState[Any]) -> frozenset[str]:
+    """The column attributes that an UPDATE will set to something else than the object remembers.
 
     Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
     """
-    before: Values = {}
     touched = set()
     for name in state.committed_state:
         if name in mapper.column_attrs:
             added, _, deleted = get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE)
             if added or deleted:
                 touched.add(name)
-            if deleted:
-                before[name] = deleted[0]
-    return before, frozenset(touched)
+    return frozenset(touched)

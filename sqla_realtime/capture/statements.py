@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
-    BinaryExpression,
-    BindParameter,
-    Column,
-    ColumnElement,
     Connection,
     Delete,
     Insert,
@@ -26,12 +22,11 @@ from sqlalchemy import (
     Update,
 )
 from sqlalchemy.orm import Mapper, Session
-from sqlalchemy.sql import operators
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.elements import BooleanClauseList
 
 from sqla_realtime.capture.associations import follow
 from sqla_realtime.capture.cascades import Cascades, Rows
+from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
@@ -48,92 +43,10 @@ Key = tuple[Any, ...]
 Values = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """One statement about to be sent. ``dml`` is None for raw SQL; ``mappers`` are those of its table."""
-
-    connection: Connection
-    ledger: Ledger
-    dml: Any
-    context: Any
-    sql: str
-    table: Table
-    mappers: Sequence[Mapper[Any]]
-
-    @property
-    def parameters(self) -> list[dict[str, Any]]:
-        """One set of values for each time that the statement runs."""
-        return list(self.context.compiled_parameters)
-
-    def sets_key(self) -> bool:
-        """Whether an UPDATE assigns to a primary key: its new values can't be told from here."""
-        return any(self.sets(mapper.primary_key) for mapper in self.mappers)
-
-    def sets(self, columns: Iterable[ColumnElement[Any]]) -> bool:
-        """Whether an UPDATE may assign to one of these columns."""
-        names = "|".join(re.escape(column.name) for column in columns if isinstance(column, Column))
-        return re.search(rf"(?:\bSET|,)\s*[\"`\[]?(?:{names})[\"`\]]?\s*=", self.sql) is not None
-
-    def images(self, reader: Reader, mapper: Mapper[Any], limit: int) -> list[Image]:
-        """The rows that an UPDATE or DELETE selects, as they are before it."""
-        where = self.dml.whereclause
-        runs = self.parameters
-        binds = _key_binds(mapper, where) if len(runs) > 1 else None
-        if binds is not None:
-            keys = [tuple(run[bind] for bind in binds) for run in runs[:limit]]
-            return list(reader.by_key(self.connection, keys).values())
-        images: dict[Key, Image] = {}
-        for run in runs:
-            if len(images) < limit:
-                found = reader.matching(self.connection, where, run, limit, self.table)
-                images |= {image.key: image for image in found}
-        return list(images.values())
-
-    def new_keys(self, mapper: Mapper[Any]) -> dict[Key, Mapper[Any]] | None:
-        """The keys that an INSERT brings, each with what its row is mapped by; None where it does not bring them."""
-        if self.dml.select is not None or self.dml._multi_values or not self._meets_by_key(mapper):
-            return None
-        names = [str(column.key) for column in mapper.primary_key]
-        kind = None if mapper.polymorphic_on is None else str(mapper.polymorphic_on.key)
-        keys = {}
-        for run in self.parameters:
-            key = tuple(run.get(name) for name in names)
-            if None in key:
-                return None
-            keys[key] = mapper if kind is None else mapper.polymorphic_map.get(run.get(kind), mapper)
-        return keys
-
-    def may_meet_rows(self) -> bool:
-        """Whether an INSERT may find some of its rows there already."""
-        return self.dml._post_values_clause is not None
-
-    def _meets_by_key(self, mapper: Mapper[Any]) -> bool:
-        """Whether the only rows that an upsert can update are those with the keys that it brings."""
-        clause = self.dml._post_values_clause
-        if clause is None or not hasattr(clause, "update_values_to_set"):
-            return clause is None or type(clause).__name__ == "OnConflictDoNothing"
-        target = clause.inferred_target_elements or ()
-        return {getattr(each, "key", each) for each in target} == {column.key for column in mapper.primary_key}
-
-
 def _table(dml: Any) -> Table:
     """The table that a statement changes, without what the ORM has noted on it."""
     table: Table = dml.table._deannotate()
     return table
-
-
-def _key_binds(mapper: Mapper[Any], where: Any) -> list[str] | None:
-    """The bind names of a WHERE that compares each key column with one value; None for any other."""
-    terms = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else [where]
-    binds = {}
-    for term in terms:
-        if not isinstance(term, BinaryExpression) or term.operator is not operators.eq:
-            return None
-        if not isinstance(term.right, BindParameter):
-            return None
-        binds[term.left.key] = term.right.key
-    names = [column.key for column in mapper.primary_key]
-    return [binds[name] for name in names] if set(binds) == set(names) else None
 
 
 class StatementWatcher:
@@ -178,8 +91,9 @@ class StatementWatcher:
             if ledger is not None and (ledger.expected is None or ledger.expected[0] is not context):
                 if exact:
                     ledger.expected = (context, 0, mappers)
-                    self._associate(connection, ledger, dml, context, associations)
-                    self._follow(_Statement(connection, ledger, dml, context, statement, table, mappers))
+                    found = Statement(connection, ledger, dml, context, statement, table, mappers)
+                    self._associate(found, associations)
+                    self._follow(found)
                 else:
                     ledger.lost.update(mappers, reached, (embed.parent for embed in associations))
 
@@ -188,16 +102,16 @@ class StatementWatcher:
         if ledger.expected is not None and ledger.expected[0] is context and rowcount > ledger.expected[1]:
             ledger.lost.update(ledger.expected[2])
 
-    def _associate(self, connection: Connection, ledger: Ledger, dml: Any, context: Any, embeds: Sequence[Embed]) -> None:
+    def _associate(self, statement: Statement, embeds: Sequence[Embed]) -> None:
         """Touch the parents whose many-to-many a statement about its table changes; also those of the unit of work."""
         for embed in embeds:
             try:
-                followed = follow(connection, ledger, embed, dml, context.compiled_parameters[: self._limit], next(self._order))
+                followed = len(statement.parameters) <= self._limit and follow(statement, embed, next(self._order))
             except Exception:
                 log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
                 followed = False
-            if not followed or len(context.compiled_parameters) > self._limit:
-                ledger.lost.add(embed.parent)
+            if not followed:
+                statement.ledger.lost.add(embed.parent)
 
     def _mentioned(self, statement: str) -> list[Table]:
         """The tables of published rows, and those that lead to them, which raw SQL names where it may write at all."""
@@ -208,7 +122,7 @@ class StatementWatcher:
         tables = dict.fromkeys(table for each in known for table in each)
         return [table for table in tables if table.name.lower() in words]
 
-    def _follow(self, statement: _Statement) -> None:
+    def _follow(self, statement: Statement) -> None:
         try:
             patterns = {text for mapper in statement.mappers for text in self._registry.patterns(mapper)}
             self._cascade(statement)
@@ -219,7 +133,7 @@ class StatementWatcher:
         if not followed:
             statement.ledger.lost.update(statement.mappers)
 
-    def _record(self, statement: _Statement) -> bool:
+    def _record(self, statement: Statement) -> bool:
         """Touch the rows that the statement will change; False where that is not known."""
         if not statement.mappers:
             return True
@@ -235,18 +149,17 @@ class StatementWatcher:
                 return max(found) <= self._limit
         return False
 
-    def _cascade(self, statement: _Statement) -> None:
+    def _cascade(self, statement: Statement) -> None:
         """Touch what the database will change by itself because of a DELETE; an UPDATE of what others refer to is doubt."""
         references = self._cascades.sources().get(statement.table, ())
         match statement.dml:
             case Delete() if references:
-                for run in statement.parameters[: self._limit]:
-                    rows = Rows(statement.table, statement.dml.whereclause, run)
-                    self._cascades.deleted(statement.connection, statement.ledger, rows)
+                for condition in islice(statement.conditions(), self._limit):
+                    self._cascades.deleted(statement.connection, statement.ledger, Rows(statement.table, condition))
             case Update() if any(each.on_update and statement.sets(each.referred) for each in references):
                 statement.ledger.lost |= self._cascades.reached(statement.table)
 
-    def _change(self, statement: _Statement, mapper: Mapper[Any]) -> int:
+    def _change(self, statement: Statement, mapper: Mapper[Any]) -> int:
         """Touch the rows that an UPDATE or DELETE selects; how many they are."""
         publications = self._registry.related(mapper)
         reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
@@ -257,7 +170,7 @@ class StatementWatcher:
             self._touch(statement, image.mapper, image.key, Touch("update", image.mapper, image.values))
         return len(images)
 
-    def _insert(self, statement: _Statement, mapper: Mapper[Any]) -> bool:
+    def _insert(self, statement: Statement, mapper: Mapper[Any]) -> bool:
         """Touch the rows that an INSERT makes, where it brings their keys."""
         keys = statement.new_keys(mapper)
         if keys is None:
@@ -276,7 +189,7 @@ class StatementWatcher:
         statement.ledger.expected = None
         return True
 
-    def _touch(self, statement: _Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
+    def _touch(self, statement: Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
         if self._registry.of(mapper).observed:
             touch.order = next(self._order)
             statement.ledger.tracker.record((mapper.base_mapper.class_, key), touch)

@@ -20,7 +20,8 @@ class Touch:
 
     ``subject`` is what the row is mapped by, opaque here. ``before`` are the values that its attributes had in the
     database before, where they are known; ``touched`` the attributes that may differ now, None for any of them.
-    ``order`` sorts touches into the order in which they were made.
+    ``former`` is what it was mapped by before, where that is another. ``order`` sorts touches into the order in which they
+    were made.
     """
 
     kind: Kind
@@ -28,6 +29,7 @@ class Touch:
     before: Mapping[str, Any] = field(default_factory=dict)
     touched: frozenset[str] | None = None
     order: int = 0
+    former: Any = None
 
 
 def compose(earlier: Touch | None, later: Touch) -> Touch | None:
@@ -38,12 +40,13 @@ def compose(earlier: Touch | None, later: Touch) -> Touch | None:
         return None if later.kind == "destroy" else replace(earlier, subject=later.subject)
     kind: Kind = "destroy" if later.kind == "destroy" else "update"
     order = later.order if kind == "destroy" else earlier.order
+    former = earlier.former or (None if earlier.subject is later.subject else earlier.subject)
     if earlier.touched is None:
-        return Touch(kind, later.subject, earlier.before, None, order)
+        return Touch(kind, later.subject, earlier.before, None, order, former)
     # What the later touch found is what was there before the transaction only where the earlier one did not touch it.
     found = {name: value for name, value in later.before.items() if name not in earlier.touched}
     touched = None if later.touched is None else earlier.touched | later.touched
-    return Touch(kind, later.subject, {**found, **earlier.before}, touched, order)
+    return Touch(kind, later.subject, {**found, **earlier.before}, touched, order, former)
 
 
 class Tracker:

@@ -30,6 +30,17 @@ class Image:
         return key_text(self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The lock that a statement is about to take on rows of a table, neither more nor less.
+
+    ``key``: it deletes them or changes their keys. Else rows that refer to them may come and go meanwhile.
+    """
+
+    table: TableClause
+    key: bool
+
+
 class Reader:
     """Reads rows of one mapper for some of its publications.
 
@@ -84,15 +95,14 @@ class Reader:
         self,
         connection: Connection,
         condition: ColumnElement[bool] | None,
-        parameters: Mapping[str, Any],
         limit: int,
-        lock: TableClause,
+        lock: Lock,
     ) -> list[Image]:
         """The rows that a statement's WHERE selects, ``limit`` at the most, locked until the transaction ends."""
-        statement = self._statement.with_for_update(of=lock).limit(limit)
+        statement = self._statement.with_for_update(of=lock.table, key_share=not lock.key).limit(limit)
         if condition is not None:
             statement = statement.where(condition)
-        images = list(self._fetch(connection, statement, parameters))
+        images = list(self._fetch(connection, statement))
         self._complete(connection, images)
         return images
 
@@ -112,20 +122,16 @@ class Reader:
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)
 
-    def _fetch(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[Image]:
+    def _fetch(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
         if self._plain:
-            yield from self._fetch_columns(connection, statement, parameters)
+            yield from self._fetch_columns(connection, statement)
         else:
             yield from self._fetch_instances(connection, statement)
 
-    def _fetch_columns(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
-    ) -> Iterator[Image]:
+    def _fetch_columns(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
         arity = len(self._keys)
         identities = self._mapper.polymorphic_map
-        for row in connection.execute(statement, parameters):
+        for row in connection.execute(statement):
             values = dict(zip(self._names, row, strict=False))
             mapper = self._mapper if self._discriminator is None else identities.get(row[-1], self._mapper)
             yield Image(tuple(row[:arity]), mapper, values, values)
@@ -141,12 +147,20 @@ class Reader:
 
 
 def read_attributes(
-    connection: Connection, mapper: Mapper[Any], names: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    connection: Connection,
+    mapper: Mapper[Any],
+    names: Sequence[str],
+    keys: Sequence[tuple[Any, ...]],
+    *,
+    key_lock: bool = False,
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Some column attributes of the rows with these keys, locked in the order of the keys until the transaction ends."""
+    """Some column attributes of the rows with these keys, locked in the order of the keys until the transaction ends.
+
+    ``key_lock``: they are about to be deleted, or their keys to change.
+    """
     key_columns = [getattr(mapper.class_, name) for name in _key_names(mapper)]
     statement = select(*key_columns, *(getattr(mapper.class_, name) for name in names))
-    statement = statement.order_by(*key_columns).with_for_update()
+    statement = statement.order_by(*key_columns).with_for_update(key_share=not key_lock)
     arity = len(key_columns)
     return {
         tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))

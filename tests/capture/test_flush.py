@@ -229,3 +229,33 @@ def test_an_object_whose_row_is_gone_already_tells_nothing(engine: Engine) -> No
     with pytest.warns(SAWarning, match="0 were matched"):
         stale.commit()
     assert capture.silent()
+
+
+def test_a_base_and_its_leaf_deleted_together_are_looked_up_as_what_they_are(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Animal, AnimalOut, "animals/{name}"), Publication(Dog, AnimalOut, "dogs/{tricks}"))
+    with capture.sessions.begin() as session:
+        session.add_all([Animal(id=1, name="a"), Dog(id=2, name="b", tricks=1)])
+    capture.commits()
+    with capture.sessions.begin() as session:
+        for animal in session.query(Animal):
+            session.delete(animal)
+    assert sorted(capture.told()[0]) == ["destroy animals/a Animal 1", "destroy animals/b Dog 2", "destroy dogs/1 Dog 2"]
+
+
+def test_what_was_looked_up_of_one_model_is_not_taken_for_another_with_the_same_key(engine: Engine) -> None:
+    capture = Capture(
+        engine, Publication(Page, PageOut, "projects/{project_id}/pages"), Publication(Project, ProjectOut, "named/{name}")
+    )
+    with capture.sessions.begin() as session:
+        session.add_all([Project(id=1, name="a"), Project(id=2, name="b")])
+        session.add_all([Page(id=1, project_id=2, title="x"), Page(id=2, project_id=2)])
+    capture.commits()
+    with capture.sessions.begin() as session:
+        unchanged, moved, project = session.get_one(Page, 1), session.get_one(Page, 2), session.get_one(Project, 1)
+        assert project.pages == []
+        unchanged.title = "y"
+        unchanged.title = "x"
+        moved.project_id = None
+        session.delete(project)
+    assert capture.told() == [["destroy projects/2/pages Page 2 (leave)", "destroy named/a Project 1"]]

@@ -273,7 +273,7 @@ def test_rows_that_become_visible_between_our_look_and_the_statement_leave_doubt
     @event.listens_for(capture.engine, "after_cursor_execute")
     def between(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         nonlocal looked
-        if not looked and statement.startswith("SELECT") and "FOR UPDATE" in statement:
+        if not looked and statement.startswith("SELECT") and "FOR NO KEY UPDATE" in statement:
             looked = True
             with Session(capture.engine) as other, other.begin():
                 other.add(Page(id=50, project_id=5, title="late"))
@@ -338,4 +338,40 @@ def test_doubt_about_a_base_class_is_doubt_about_its_subclasses(engine: Engine) 
     assert run(capture, lambda session: session.execute(text("UPDATE beast SET name = 'raw'")))[1] == [
         "invalidate beasts",
         "invalidate birds",
+    ]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda session: session.execute(update(Beast).values(kind="beast")),
+        lambda session: session.execute(text("UPDATE beast SET kind = 'beast'")),
+        lambda session: setattr(session.get_one(Beast, 1), "kind", "beast"),
+        lambda session: [session.delete(session.get_one(Beast, 1)), session.add(Beast(id=1, name="b"))],
+        lambda session: [session.delete(session.get_one(Beast, 1)), session.flush(), session.add(Beast(id=1, name="b"))],
+        lambda session: [session.execute(delete(Beast)), session.execute(insert(Beast), [{"id": 1, "name": "b"}])],
+    ],
+    ids=["bulk", "text", "attribute", "switch", "again", "statements"],
+)
+@pytest.mark.filterwarnings("ignore:Flushing object .* with incompatible polymorphic identity")
+def test_a_row_that_becomes_another_class_leaves_doubt(engine: Engine, write: Callable[[Session], Any]) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
+    with capture.sessions.begin() as session:
+        session.add(Bird(id=1, name="a", wings=2))
+    capture.commits()
+    assert {"invalidate beasts", "invalidate birds"} <= set(run(capture, write)[1])
+
+
+def test_a_key_of_joined_inheritance_changes_without_doubt(engine: Engine) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Cat, CatOut, "cats"))
+    with capture.sessions.begin() as session:
+        session.add(Cat(id=1, name="a", lives=9))
+    capture.commits()
+    assert sorted(run(capture, lambda session: setattr(session.get_one(Beast, 1), "id", 2))[1]) == [
+        'create beasts Cat 2 {"id":2,"name":"a"}',
+        'create cats Cat 2 {"id":2,"name":"a","lives":9}',
+        "destroy beasts Cat 1",
+        "destroy cats Cat 1",
     ]
