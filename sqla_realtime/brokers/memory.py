@@ -96,6 +96,13 @@ class MemoryBroker(Broker):
         with self._lock:
             return self._history.head
 
+    def held(self) -> list[Entry]:
+        """Everything that the log holds now, without waiting for COMMITs that are under way. Any thread."""
+        self._look()
+        with self._lock:
+            epoch, offset = self._history.head
+            return self._history.after(Position(epoch, offset - len(self._history)))
+
     async def follow(self, after: Position) -> AsyncGenerator[Entry]:
         wake = asyncio.Event()
         with self._lock:
@@ -119,7 +126,9 @@ class MemoryBroker(Broker):
         with self._lock:
             probing = any(place.probe for place in self._line)
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), PROBE_INTERVAL if probing else self._patience)
+            # wait_for() of Python 3.11 swallows a cancellation that comes together with the event.
+            async with asyncio.timeout(PROBE_INTERVAL if probing else self._patience):
+                await wake.wait()
         self._look()
 
     def _look(self) -> None:
