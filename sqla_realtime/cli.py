@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 
 import click
@@ -26,10 +28,13 @@ def check(app: str) -> None:
 
 def _load(spec: str) -> Realtime:
     module, _, name = spec.partition(":")
+    # As python -m, flask and gunicorn do: the application is in the current folder.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         found = getattr(import_module(module), name or "realtime")
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise click.BadParameter(f"{spec}: {error}") from error
     if not isinstance(found, Realtime):
-        raise click.BadParameter(f"{spec} is a {type(found).__name__}, no Realtime")
+        raise click.BadParameter(f"{spec} is of type {type(found).__name__}, no Realtime")
     return found

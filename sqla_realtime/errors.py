@@ -152,7 +152,7 @@ class OverlappingPatterns(DeclarationError):
 
 
 class PublishedTwice(DeclarationError):
-    """The same model on the same pattern again."""
+    """The same model on the same pattern again, or a model and its ancestor: each row would be told twice."""
 
     code = "published-twice"
     message = "{model} is already published on {pattern!r}."

@@ -65,9 +65,9 @@ class Realtime:
         join: Rule | None = None,
         name: str | None = None,
         expose: Collection[str] = (),
-    ) -> None:
+    ) -> tuple[Publication, ...]:
         """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern,
-        or of each pattern of a list.
+        or of each pattern of a list. Answers with a Publication for each pattern.
 
         ``where`` narrows them to the rows for which it is true; a row that begins to satisfy it enters, one that ceases
         to leaves. ``route`` finds the channels where a pattern alone can't (see Route). ``join`` is the pattern's rule
@@ -76,6 +76,7 @@ class Realtime:
 
         Raises DeclarationError: everything that can be wrong with it is found now.
         """
+        made = []
         for pattern in [channel] if isinstance(channel, str) else channel:
             publication = Publication(model, schema, pattern, where=where, route=route, name=name, expose=expose)
             with self._lock:
@@ -83,6 +84,8 @@ class Realtime:
                 if join is not None:
                     self._registry.rule(pattern, join)
             self._hooks.watch(publication)
+            made.append(publication)
+        return tuple(made)
 
     def channel(self, pattern: str) -> Callable[[F], F]:
         """Decorates the rule of who may join the channels of a pattern: ``rule(user, **parameters) -> bool``.

@@ -138,6 +138,15 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     def _check_secret(self) -> None:
         if self.secret is not None and len(self.secret.encode()) < MIN_SECRET:
             raise WeakSecret(length=len(self.secret.encode()))
+        # A key is at least as long as the hash (RFC 7518 3.2).
+        least = int(self.algorithm.removeprefix("HS")) // 8
+        if self.secret is not None and len(self.secret.encode()) < least:
+            raise BadSetting(
+                name="secret",
+                source="settings",
+                reason=f"{self.algorithm} needs at least {least} bytes, it has {len(self.secret.encode())}",
+                remedy='python -c "import secrets; print(secrets.token_urlsafe(64))"',
+            )
 
     def _check_origins(self) -> None:
         for origin in self.allowed_origins:

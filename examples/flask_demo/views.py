@@ -69,12 +69,6 @@ def both() -> ResponseReturnValue:
     return redirect(url_for("demo.home")) if current_user() is None else render_template("both.html")
 
 
-@blueprint.get("/alive")
-def alive() -> ResponseReturnValue:
-    """Nothing but a request: the first one that a new process answers starts its broadcaster."""
-    return "", 204
-
-
 @blueprint.post("/session")
 def sign_in() -> ResponseReturnValue:
     """A click is enough here. What matters is what it leaves: a user_id in Flask's session."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from enum import Enum, auto
+from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker, Probe
 from sqla_realtime.commit import Commit, Entry, Position, new_epoch
@@ -53,8 +55,21 @@ class _Place:
         self._broker._settle(self, self.commit.in_doubt())
 
 
+_brokers: WeakSet[MemoryBroker] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Two processes must not give one position to different commits: clients would resume past some of them."""
+    for broker in _brokers:
+        broker.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class MemoryBroker(Broker):
-    """The default tier: no service, no SQL; a restart of the process is a new epoch.
+    """The default tier: no service, no SQL; a restart of the process is a new epoch, and so is a fork.
 
     ``patience`` is how many seconds a COMMIT may keep later commits waiting for their place. After that the line moves
     on without it, and when it ends it enters the log in doubt, because its order is no longer known.
@@ -66,12 +81,20 @@ class MemoryBroker(Broker):
         patience: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lock = threading.Lock()
-        self._line: deque[_Place] = deque()
-        self._history = History(Position(new_epoch(), 0), bounds or Bounds(), clock)
         self._patience = patience
         self._clock = clock
+        self._begin_epoch(bounds or Bounds())
+        _brokers.add(self)
+
+    def _begin_epoch(self, bounds: Bounds) -> None:
+        self._lock = threading.Lock()
+        self._line: deque[_Place] = deque()
+        self._history = History(Position(new_epoch(), 0), bounds, self._clock)
         self._followers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+
+    def abandon(self) -> None:
+        """In a forked child: begin another log. What the parent's threads were about ends there."""
+        self._begin_epoch(self._history.bounds)
 
     def configure(self, bounds: Bounds, patience: float) -> None:
         """Change the bounds and the patience from now on."""
@@ -125,9 +148,10 @@ class MemoryBroker(Broker):
         """Wait for an entry, looking meanwhile after places that no event may ever settle."""
         with self._lock:
             probing = any(place.probe for place in self._line)
+            left = self._line[0].begun + self._patience - self._clock() if self._line else self._patience
         with suppress(TimeoutError):
             # wait_for() of Python 3.11 swallows a cancellation that comes together with the event.
-            async with asyncio.timeout(PROBE_INTERVAL if probing else self._patience):
+            async with asyncio.timeout(PROBE_INTERVAL if probing else max(PROBE_INTERVAL, left)):
                 await wake.wait()
         self._look()
 
@@ -153,15 +177,15 @@ class MemoryBroker(Broker):
 
     def _settle(self, place: _Place, commit: Commit | None) -> None:
         with self._lock:
-            if place.state is _State.PASSED and commit is not None:
-                self._append(commit.in_doubt())
-                self._wake()
-            elif place.state is _State.OPEN:
+            if place.state is _State.OPEN:
                 place.commit = commit or place.commit
                 place.state = _State.FAILED if commit is None else _State.COMMITTED
                 self._advance()
-                return
-            place.state = _State.FAILED
+            elif place.state is _State.PASSED:
+                place.state = _State.FAILED
+                if commit is not None:
+                    self._append(commit.in_doubt())
+                    self._wake()
 
     def _advance(self) -> None:
         """Let everything into the log that nothing earlier holds back."""

@@ -32,8 +32,7 @@ const keyOf = row => row.class + "\n" + row.id
 
 function same(a, b) {
   if (!a || !b || typeof a !== "object" || Array.isArray(a) !== Array.isArray(b)) return a === b
-  const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every(key => same(a[key], b[key]))
+  return Object.keys({ ...a, ...b }).every(key => same(a[key], b[key]))
 }
 
 /** @template [T=any] */
@@ -54,7 +53,7 @@ export class Collection extends Emitter {
   #rows = []
   #untold = { changes: [] }
 
-  /** @returns {readonly T[]} the same array until something changes */
+  /** @returns {readonly T[]} the same until it changes */
   get rows() {
     return (this.#rows ??= [...this.#byKey.values()].map(row => row.record))
   }

@@ -1,32 +1,29 @@
-/** A connection that comes back: a table decides, a class acts. */
+/** A connection that comes back: a table decides, a class acts. A knock has the page's server start this one. */
 
 import { SUBPROTOCOL, isFinal } from "./codes.js"
 
 const TEN = 10_000
-const START = { state: "idle", status: "connecting", reason: null, connection: null, tries: 0, since: Infinity }
-const OFFLINE = { ...START, state: "offline", status: "offline" }
+const START = { state: "idle", status: "connecting", reason: null, connection: null, tries: 0 }
+const be = (status, more) => ({ ...START, state: status, status, ...more })
 
-/** Full jitter, lest all who lost one server come back as one. */
+/** Full jitter, lest all come back at once. */
 export const backoff = (tries, random, floor) => random * Math.max(+floor || 0, Math.min(30_000, 500 * 2 ** tries))
 
-// A decision is [next state, what to do, when to wake].
+// A decision is [next state, act, wait].
 
 const dial = s => [{ ...(s.status === "offline" ? s : START), state: "dialing" }, "dial", TEN]
 
-const refuse = (s, { code, message, fix }) => [
-  { ...START, state: "refused", status: "refused", reason: { code, message, fix } },
-  "hangup",
-]
+const refuse = (s, { code, message, fix }) => [be("refused", { reason: { code, message, fix } }), "hangup"]
 
 const pause = ({ tries }) => [
-  { ...OFFLINE, tries, reason: { code: "offline", message: "This device is offline." } },
+  be("offline", { tries, reason: { code: "offline", message: "This device is offline." } }),
   "hangup",
 ]
 
 function retry(s, { now, random, code = "unreachable", message = "The server cannot be reached." }) {
   const tries = now - s.since >= TEN ? 0 : s.tries
   const wait = backoff(tries, random, s.bye?.retry_after_ms)
-  return [{ ...OFFLINE, tries: tries + 1, reason: { code, message } }, "hangup", wait]
+  return [be("offline", { tries: tries + 1, reason: { code, message } }), "hangup", wait]
 }
 
 function lost(s, e) {
@@ -67,7 +64,7 @@ const RULES = {
 }
 
 export function decide(s, type, e) {
-  if (type === "close") return [{ ...START, state: "closed", status: "closed" }, "leave"]
+  if (type === "close") return [be("closed"), "leave"]
   return RULES[s.state][type]?.(s, e) ?? [s]
 }
 
@@ -85,6 +82,7 @@ export class Connection {
     const { state, window } = this
     const [next, act, wait] = decide(state, type, { ...data, now: window.Date.now(), random: window.Math.random() })
     this.state = next
+    if (state.state === "dialing" && /lost|alarm/.test(type)) this.knock()
     if (act || wait >= 0) window.clearTimeout(this.alarm)
     if (wait >= 0) this.alarm = window.setTimeout(() => this.step("alarm"), Math.min(wait, 1e9))
     this[act]?.()
@@ -131,6 +129,15 @@ export class Connection {
       if (/400|403/.test(answer.status)) body = await answer.json()
     } catch {}
     if (socket === this.socket) this.step(body?.type === "error" ? "got error" : "failed", body)
+  }
+
+  async knock() {
+    const { window, url } = this
+    try {
+      const { origin, pathname } = new URL("realtime.js", url.replace("ws", "http"))
+      const here = window.location.origin
+      if (here !== origin) await window.fetch(here + pathname, { cache: "no-store", redirect: "manual" })
+    } catch {}
   }
 
   hear(data) {

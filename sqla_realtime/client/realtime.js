@@ -42,7 +42,7 @@ class Client extends Emitter {
   /**
    * @template [T=any]
    * @param {string} name
-   * @returns {Collection<T>} one for a name, until closed
+   * @returns {Collection<T>} until closed the same
    */
   collection(name) {
     let channel = this.#channels.get(name)
@@ -68,7 +68,6 @@ class Client extends Emitter {
     if (this.status === "live") this.#connection.send({ type: "unsubscribe", id: ++this.#id, channels: [name] })
   }
 
-  /** Out, until subscribed again. */
   #part(channel, status, error, at) {
     this.#connection.window.clearTimeout(channel._timer)
     channel._set(status, error)
@@ -109,7 +108,7 @@ class Client extends Emitter {
       if (channel.status === "refused") {
         if (status === "live" && channel._token !== this.#connection.used) this.#part(channel, "stale")
       }
-      // What was live is at the client's position, the rest at an older one.
+      // What was not live is at an older position.
       else this.#part(channel, "stale", null, channel.status === "live" ? this.position : channel._at)
     }
     this.#flush()
@@ -126,7 +125,7 @@ class Client extends Emitter {
       else if (type === "error" && (message.id || message.channel)) this.#error(message)
       else if (type === "ping" && position) this.position = position
     } catch (error) {
-      this.position = null // half done: only fresh rows can be trusted
+      this.position = null // half done: only a snapshot helps
       this.#connection.step("failed")
       report(error)
     }
@@ -162,7 +161,6 @@ class Client extends Emitter {
     }
   }
 
-  /** Without a channel, of all of that id. */
   #error({ id, channel: name, code, message, fix }) {
     for (const channel of this.#channels.values()) {
       if ((name ?? channel.name) !== channel.name || (id ?? channel._id) !== channel._id) continue

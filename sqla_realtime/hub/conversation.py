@@ -135,6 +135,8 @@ class Conversation:
             if self._errors >= self._house.max_errors:
                 self.connection.close(CloseCode.BAD_MESSAGES)
             return
+        if self.connection.close_code is not None:
+            return  # it has left meanwhile
         self.admitted = True
         self.connection.user = guest.user
         self._limit(guest)
@@ -150,17 +152,19 @@ class Conversation:
     async def _subscribe(self, message: Subscribe) -> None:
         hub, connection = self._house.hub, self.connection
         admitted: dict[str, str] = {}
+        joined = hub.joined(connection)
         for name in message.channels:
-            if name not in connection.channels and hub.waiting(connection) + len(admitted) >= self._house.subscriptions:
+            if name not in joined and len(joined | admitted.keys()) >= self._house.subscriptions:
                 self._refuse(_too_many(self._house.subscriptions), name, message.id)
                 continue
             try:
                 admitted[name] = await self._house.doorkeeper.admit(connection.user, name)
             except Refused as refused:
                 hub.leave(connection, [name])
+                joined.discard(name)
                 self._refuse(refused, name, message.id)
-        if connection.close_code is not None:
-            return
+            if connection.close_code is not None:
+                return  # it has left meanwhile
         after = Position.parse(message.after) if message.after is not None else None
         unresumed = list(admitted) if after is None else hub.resume(connection, message.id, admitted, after)
         for name in unresumed:

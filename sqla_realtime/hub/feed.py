@@ -8,7 +8,7 @@ import random
 from contextlib import aclosing
 
 from sqla_realtime.brokers.base import Broker
-from sqla_realtime.commit import Position
+from sqla_realtime.commit import Entry, Position
 from sqla_realtime.errors import PositionGone
 from sqla_realtime.hub.hub import Hub
 
@@ -25,29 +25,46 @@ class Feed:
         self._broker = broker
         self._hub = hub
         self._arrived = asyncio.Event()
+        self._tries = 0
 
     async def run(self) -> None:
         """Follow for ever: after a lost connection from the last entry, after a gap from the log's head."""
-        tries = 0
         while True:
             try:
-                async with aclosing(self._broker.follow(self._hub.position)) as entries:
-                    async for entry in entries:
-                        self._hub.dispatch(entry)
-                        self._arrived.set()
-                        tries = 0
-            except PositionGone:
-                log.warning("The log has moved past this broadcaster; its readers load everything anew. [position-gone]")
-                self._hub.jump(await self._broker.head())
-                self._arrived.set()
+                await self._follow()
             except Exception:
                 log.exception("The log was lost; following it again from %s. [log-lost]", self._hub.position)
                 # Full jitter, so that broadcasters do not come back in step.
-                await asyncio.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2**tries)))  # noqa: S311
-                tries = min(tries + 1, 16)
+                pause = random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2**self._tries))  # noqa: S311
+                self._tries = min(self._tries + 1, 16)
+                await asyncio.sleep(pause)
+
+    async def _follow(self) -> None:
+        """Follow from the hub's position until the log has moved past it; then have the hub jump to the head."""
+        try:
+            async with aclosing(self._broker.follow(self._hub.position)) as entries:
+                async for entry in entries:
+                    self._dispatch(entry)
+        except PositionGone:
+            log.warning("The log has moved past this broadcaster; its readers load everything anew. [position-gone]")
+            self._hub.jump(await self._broker.head())
+            self._came()
+
+    def _dispatch(self, entry: Entry) -> None:
+        try:
+            self._hub.dispatch(entry)
+        except Exception:
+            # Some may have been sent it and others not, so nobody goes on from here without loading anew.
+            log.exception("%s could not be sent; its readers load everything anew. [dispatch-failed]", entry.position)
+            self._hub.jump(entry.position)
+        self._came()
+
+    def _came(self) -> None:
+        self._arrived.set()
+        self._tries = 0
 
     async def reached(self, position: Position) -> None:
-        """Wait until the hub has dispatched everything up to a position."""
-        while self._hub.position.offset < position.offset:
+        """Wait until the hub has dispatched everything up to a position, or has jumped into another log."""
+        while self._hub.position.epoch == position.epoch and self._hub.position.offset < position.offset:
             self._arrived.clear()
             await self._arrived.wait()

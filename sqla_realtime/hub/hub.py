@@ -57,13 +57,14 @@ class Hub:
             self._reset(commit.invalidated)
         names = dict.fromkeys(change.channel for change in commit.changes)
         touched = {name: self._live[name] for name in names if name in self._live}
+        spelled: dict[tuple[str, int], bytes] = {}
         for channels, connections in _groups(touched).items():
             frames: dict[str, bytes] = {}
             for connection in connections:
                 codec = connection.codec
                 frame = frames.get(codec.name)
                 if frame is None:
-                    frame = frames[codec.name] = _frame(codec, entry, channels)
+                    frame = frames[codec.name] = _frame(codec, entry, channels, spelled)
                 connection.send(frame)
 
     def jump(self, position: Position) -> None:
@@ -93,6 +94,9 @@ class Hub:
         if recovered:
             connection.tell(Recovered(number, self.position, tuple(recovered), commits))
             for name in recovered:
+                if name in self._flights:
+                    # It asked for the rows before; only the later request is answered.
+                    self._flights[name].waiters.pop(connection, None)
                 self._enter(connection, name, channels[name])
         return [name for name in channels if name not in recovered]
 
@@ -118,9 +122,10 @@ class Hub:
         self._tidy(flight.channel)
 
     def crash(self, flight: Flight, code: ErrorCode, message: str) -> None:
-        """The rows could not be read: say so to the waiters."""
-        del self._flights[flight.channel]
+        """The rows could not be read, or not be sent: say so to the waiters."""
+        self._flights.pop(flight.channel, None)
         for connection, number in flight.waiters.items():
+            self.leave(connection, [flight.channel])
             connection.tell(Error(code, message, channel=flight.channel, id=number))
         self._tidy(flight.channel)
 
@@ -136,12 +141,11 @@ class Hub:
 
     def close(self, connection: Connection) -> None:
         """A connection is gone."""
-        waiting = [name for name, flight in self._flights.items() if connection in flight.waiters]
-        self.leave(connection, [*connection.channels, *waiting])
+        self.leave(connection, self.joined(connection))
 
-    def waiting(self, connection: Connection) -> int:
-        """How many channels a connection has joined or waits for."""
-        return len(connection.channels) + sum(connection in flight.waiters for flight in self._flights.values())
+    def joined(self, connection: Connection) -> set[str]:
+        """The channels that a connection has joined or waits for."""
+        return connection.channels | {name for name, flight in self._flights.items() if connection in flight.waiters}
 
     def _enter(self, connection: Connection, name: str, pattern: str) -> None:
         if connection.close_code is None:
@@ -194,6 +198,13 @@ def _groups(touched: Mapping[str, dict[Connection, None]]) -> dict[frozenset[str
     return {**groups}
 
 
-def _frame(codec: Codec, entry: Entry, channels: frozenset[str]) -> bytes:
-    changes = [codec.change(change) for change in entry.commit.changes if change.channel in channels]
+def _frame(codec: Codec, entry: Entry, channels: frozenset[str], spelled: dict[tuple[str, int], bytes]) -> bytes:
+    """The commit as these channels see it; ``spelled`` keeps its changes for the other sets of channels."""
+    changes = []
+    for index, change in enumerate(entry.commit.changes):
+        if change.channel in channels:
+            text = spelled.get((codec.name, index))
+            if text is None:
+                text = spelled[codec.name, index] = codec.change(change)
+            changes.append(text)
     return codec.commit(entry.position, changes)

@@ -7,7 +7,11 @@ preforking server's master. The first request starts the broadcaster, in whichev
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Request, Response, redirect, request
 from markupsafe import Markup, escape
@@ -21,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # Where Flask-Login and the sign-in of many applications keep who it is.
 USER_KEYS = ("_user_id", "user_id")
+# After a port that was taken, so many seconds without another attempt.
+RETRY = 5.0
 
 
 def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
@@ -66,27 +72,38 @@ class SessionCookie:
 class _Wiring:
     """The views and the hook of one application."""
 
-    def __init__(self, realtime: Realtime, app: Flask) -> None:
+    def __init__(self, realtime: Realtime, app: Flask, clock: Callable[[], float] = time.monotonic) -> None:
         self._realtime = realtime
         self._app = app
-        self._failed = False
+        self._clock = clock
+        self._failed: float | None = None  # when, if the last attempt did
+        self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Before each request: make sure that this process broadcasts. A failure is logged once; requests go on."""
-        if self._realtime.running or self._failed or self._app.testing:
+        """Before each request: make sure that this process broadcasts.
+
+        Where the port is taken that is logged once, requests go on, and some of them try again.
+        """
+        if self._realtime.running or self._app.testing:
             return
         development = self._app.debug or request.environ.get("SERVER_SOFTWARE", "").startswith("Werkzeug")
         self._realtime.develop(development)
-        try:
-            self._realtime.start()
-        except PortInUse as error:
-            self._failed = True
-            log.error("%s", error)
+        with self._lock:
+            if self._failed is not None and self._clock() - self._failed < RETRY:
+                return
+            try:
+                self._realtime.start()
+                self._failed = None
+            except PortInUse as error:
+                if self._failed is None:
+                    log.error("%s", error)
+                self._failed = self._clock()
 
     def client(self, name: str) -> Response:
         """``/realtime/realtime.js``: sends the browser to the server that serves it; the client connects to where it
         was loaded from, so it needs no configuration."""
-        response = redirect(self._url(f"{name}.js"), code=307)
+        # A name of any characters, line ends too, as the browser's URL can have them.
+        response = redirect(self._url(f"{quote(name, safe='')}.js"), code=307)
         assert isinstance(response, Response)  # noqa: S101 - what Flask's own redirect makes
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -53,13 +53,12 @@ FINAL_STANDARD = (1002, 1003, 1007, 1008, 1009, 1010)
 
 def javascript() -> str:
     """The module that the JavaScript client imports these constants from."""
-    final = ", ".join(map(str, FINAL_STANDARD))
+    final = "|".join(map(str, FINAL_STANDARD))
     return (
-        "// Generated from sqla_realtime/protocol/codes.py; do not edit.\n"
+        "// Generated from protocol/codes.py; do not edit.\n"
         f'export const SUBPROTOCOL = "{SUBPROTOCOL}"\n'
-        f"const FINAL = [{final}]\n"
         "/** Whether a close code means: do not come back. */\n"
-        "export const isFinal = code => (code >= 4400 && code < 4500) || FINAL.includes(code)\n"
+        f"export const isFinal = code => /^(44..|{final})$/.test(code)\n"
     )
 
 

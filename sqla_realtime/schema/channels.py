@@ -30,6 +30,21 @@ def _parse_bool(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
 
+def _parse_int(text: str) -> int:
+    """No column holds more than 64 bits, and asking a driver for such a number is an error."""
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(text)
+    return value
+
+
+def _parse_text(text: str) -> str:
+    """PostgreSQL stores no NUL, and asking it for one is an error."""
+    if "\0" in text:
+        raise ValueError(text)
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A placeholder's type and its canonical text, without percent-encoding."""
@@ -54,8 +69,8 @@ class Parameter:
 
 
 _PARAMETERS: dict[type, Parameter] = {
-    int: Parameter(int, lambda value: str(int(value)), int),
-    str: Parameter(str, str, str),
+    int: Parameter(int, lambda value: str(int(value)), _parse_int),
+    str: Parameter(str, str, _parse_text),
     bool: Parameter(bool, lambda value: "true" if value else "false", _parse_bool),
     uuid.UUID: Parameter(uuid.UUID, str, uuid.UUID),
     datetime.date: Parameter(datetime.date, datetime.date.isoformat, datetime.date.fromisoformat),

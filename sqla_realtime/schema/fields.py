@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import BigInteger, Column
-from sqlalchemy.orm import ColumnProperty, Mapper
+from sqlalchemy.orm import ColumnProperty, Mapper, SynonymProperty
 
 from sqla_realtime.errors import SchemaMismatch, SchemaUnsendable, SecretColumn
 from sqla_realtime.schema.draft import looks_secret, names_of
@@ -50,9 +50,16 @@ def read_fields(mapper: Mapper[Any], schema: type[BaseModel], expose: Collection
             reason="ser_json_inf_nan='constants' writes NaN and Infinity, which are not JSON.",
             remedy="Remove that setting: they become null.",
         )
-    attributes, opaque, text = {}, set(), set()
+    attributes: dict[str, str] = {}
+    opaque, text = set(), set()
     for name, info in schema.model_fields.items():
-        attribute = _attribute(schema, name, info)
+        attribute = _attribute(mapper, schema, name, info)
+        if attribute in attributes:
+            raise SchemaUnsendable(
+                schema=schema.__name__,
+                reason=f"{name} and {attributes[attribute]} both read {mapper.class_.__name__}.{attribute}.",
+                remedy="Remove one of them.",
+            )
         column = _column(mapper, schema, name, attribute, expose)
         spelled = info.serialization_alias or name
         attributes[attribute] = spelled
@@ -74,7 +81,7 @@ def column_of(mapper: Mapper[Any], attribute: str) -> Column[Any] | None:
     return None
 
 
-def _attribute(schema: type[BaseModel], name: str, info: FieldInfo) -> str:
+def _attribute(mapper: Mapper[Any], schema: type[BaseModel], name: str, info: FieldInfo) -> str:
     alias = info.validation_alias or info.alias or name
     if not isinstance(alias, str):
         raise SchemaUnsendable(
@@ -82,7 +89,9 @@ def _attribute(schema: type[BaseModel], name: str, info: FieldInfo) -> str:
             reason=f"{name} has several validation aliases, so which attribute it reads is a guess.",
             remedy="Give it one: validation_alias='attribute'.",
         )
-    return alias
+    by_name = schema.model_config.get("validate_by_name") or schema.model_config.get("populate_by_name")
+    # Pydantic looks for the alias first.
+    return name if by_name and not hasattr(mapper.class_, alias) else alias
 
 
 def _column(
@@ -99,8 +108,10 @@ def _column(
             remedy="Publish the related model on the same channel instead.",
         )
     prop = mapper.attrs.get(attribute)
-    names = names_of(prop) if isinstance(prop, ColumnProperty) else (attribute,)
-    if looks_secret(name, *names) and name not in expose:
+    if isinstance(prop, SynonymProperty):
+        prop = mapper.attrs.get(prop.name)
+    names = names_of(prop) if isinstance(prop, ColumnProperty) else ()
+    if looks_secret(name, attribute, *names) and name not in expose:
         raise SecretColumn(schema=schema.__name__, field=name, model=model, attribute=attribute)
     return column_of(mapper, attribute)
 

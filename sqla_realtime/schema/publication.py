@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, inspect
+from sqlalchemy import BigInteger, Column, ColumnElement, Integer, inspect, literal
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 
@@ -56,7 +56,7 @@ class Publication:
         self.decisive = frozenset(decisive) | (self._predicate.reads if self._predicate else frozenset())
         _check_columns(self.mapper, self.pattern, self.decisive)
         self.fields = read_fields(self.mapper, schema, expose)
-        self.recorder = Recorder(schema, self.fields.text)
+        self.recorder = Recorder(schema, self.fields.attributes, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
         self._name = name
 
@@ -82,7 +82,13 @@ class Publication:
         own = [] if self._predicate is None else [self._predicate.clause]
         if self._route is not None:
             return [*own, self._route.where(self.model, self.mapper, values)]
-        return [*own, *(getattr(self.model, name) == values[name] for name in self.pattern.placeholders)]
+        return [*own, *(_equals(getattr(self.model, name), values[name]) for name in self.pattern.placeholders)]
+
+
+def _equals(attribute: Any, value: Any) -> ColumnElement[bool]:
+    # A parameter is cast to its column's type, and PostgreSQL fails where a number that anybody may ask for is too large.
+    equal: ColumnElement[bool] = attribute == (literal(value, BigInteger) if isinstance(attribute.type, Integer) else value)
+    return equal
 
 
 def _mapper(model: object) -> Mapper[Any]:

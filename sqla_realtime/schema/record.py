@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -16,11 +17,13 @@ _LONG_NUMBER = re.compile(rb"\d{16}")
 class Recorder:
     """Makes the JSON text of one schema.
 
-    ``text_fields`` are the fields, as the record spells them, whose integers are always text.
+    ``reads`` are the attributes that its fields read; whatever else a mapping holds never reaches the schema, which
+    might let it through. ``text_fields`` are the fields, as the record spells them, whose integers are always text.
     """
 
-    def __init__(self, schema: type[BaseModel], text_fields: frozenset[str]) -> None:
+    def __init__(self, schema: type[BaseModel], reads: Collection[str], text_fields: frozenset[str]) -> None:
         self._adapter = TypeAdapter(schema)
+        self._reads = tuple(reads)
         self._text_fields = text_fields
 
     def dump(self, source: object) -> bytes:
@@ -29,13 +32,16 @@ class Recorder:
         Raises pydantic's ValidationError for a row that the schema refuses, and PydanticSerializationError for a
         value without a JSON form.
         """
+        if isinstance(source, Mapping):
+            source = {name: source[name] for name in self._reads if name in source}
         value = self._adapter.validate_python(source, from_attributes=True)
         text = self._adapter.dump_json(value, by_alias=True)
         if not self._text_fields and not _LONG_NUMBER.search(text):
             return text
-        plain: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
-        for field in self._text_fields:
-            if type(plain[field]) is int:
+        plain: Any = self._adapter.dump_python(value, mode="json", by_alias=True)
+        for field in self._text_fields if isinstance(plain, dict) else ():
+            # A schema may leave the field out.
+            if type(plain.get(field)) is int:
                 plain[field] = str(plain[field])
         return to_json(_spell_long(plain), inf_nan_mode="null")
 

@@ -59,11 +59,10 @@ class Registry:
         pattern = publication.pattern
         siblings = self._publications.get(pattern.text, [])
         for sibling in siblings:
-            if sibling.mapper is publication.mapper:
+            if sibling.mapper.isa(publication.mapper) or publication.mapper.isa(sibling.mapper):
                 raise PublishedTwice(model=publication.model.__name__, pattern=pattern.text)
+            _check_classes(publication, sibling)
             _check_types(publication, sibling)
-        if pattern.text in self._rules:
-            check_rule(self._rules[pattern.text], pattern.text, pattern.placeholders)
         self._admit(pattern)
         self._publications.setdefault(pattern.text, []).append(publication)
         self._by_mapper.clear()
@@ -173,3 +172,14 @@ def _check_types(publication: Publication, sibling: Publication) -> None:
                 f"but {other.__name__} in {sibling.model.__name__}"
             )
             raise BadPattern(pattern=publication.pattern.text, reason=reason)
+
+
+def _check_classes(publication: Publication, sibling: Publication) -> None:
+    """Rows of two models in one channel are told apart by their class alone."""
+    for cls in sorted(_classes(publication) & _classes(sibling)):
+        reason = f"rows of {publication.model.__name__} and of {sibling.model.__name__} would both be of class {cls!r}"
+        raise BadPattern(pattern=publication.pattern.text, reason=reason)
+
+
+def _classes(publication: Publication) -> set[str]:
+    return {publication.cls(mapper) for mapper in publication.mapper.self_and_descendants}

@@ -92,12 +92,17 @@ class Broadcaster:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._lobby.emptied()
-                await self._server.close_all_connections()
+        self._lobby.drop()
+        await self._server.close_all_connections()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._readers.close()
         self._askers.close()
+
+    def abandon(self) -> None:
+        """In a forked child: hold on to no client of the parent's."""
+        self._lobby.abandon()
 
     async def _keep_time(self) -> None:
         """Close whoever has not said hello in time, and show life to whoever has heard nothing for a while."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -51,12 +51,18 @@ class Workers:
         self._application = application
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """The result of ``work``, without blocking the loop for it."""
+    async def run(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
+        """The result of ``work``, without blocking the loop for it. Raises nothing but what derives from Exception."""
 
         def scoped() -> T:
-            with self._application.scope():
-                return work(*arguments, **named)
+            try:
+                with self._application.scope():
+                    return work(*arguments, **named)
+            except BaseException as error:
+                # A StopIteration never leaves a future, and a SystemExit would be the whole server's.
+                if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                    raise
+                raise RuntimeError(f"The application raised {type(error).__name__}.") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, scoped)
 
@@ -97,15 +103,27 @@ class ApplicationDoorkeeper(Doorkeeper):
             log.exception("The rule of %s raised, so nobody is admitted. [rule-failed]", found.pattern.text)
             allowed = False
         if allowed is not True:
-            if allowed not in (False, None):
+            if allowed is not False and allowed is not None:
                 log.error("The rule of %s must return True or False. [rule-failed]", found.pattern.text)
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "Its rule did not return True for this user.")
         return found.pattern.text
 
-    async def _ask(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    async def _ask(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
         if inspect.iscoroutinefunction(function):
-            return await function(*arguments, **named)
-        return await self._workers.run(function, *arguments, **named)
+            return await _tamed(function(*arguments, **named))
+        answer = await self._workers.run(function, *arguments, **named)
+        return await _tamed(answer) if inspect.isawaitable(answer) else answer
+
+
+async def _tamed(awaitable: Awaitable[T]) -> T:
+    """Its result. Raises nothing but what derives from Exception, unless this task itself is cancelled."""
+    try:
+        return await awaitable
+    except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"The application raised {type(error).__name__}.") from error
 
 
 class DatabaseArchive(Archive):

@@ -10,8 +10,6 @@ import socket
 import threading
 from weakref import WeakSet
 
-from tornado.netutil import bind_sockets
-
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.errors import PortInUse
 from sqla_realtime.schema.registry import Registry
@@ -33,6 +31,36 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets on every address of a host, all on one port, also where 0 leaves the choice to the system.
+
+    Raises OSError, and then none of them stays open.
+    """
+    found: list[socket.socket] = []
+    failure: OSError | None = None
+    infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, address in dict.fromkeys((info[0], info[4]) for info in infos):
+        chosen = found[0].getsockname()[1] if found else port
+        try:
+            found.append(socket.create_server((address[0], chosen, *address[2:]), family=family, backlog=128))
+            found[-1].setblocking(False)
+        except OSError as error:
+            failure = failure or error
+            # localhost can have an address of a family that this machine does not use.
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                found = _closed(found)
+                break
+    if not found:
+        raise failure or OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
+    return found
+
+
+def _closed(sockets: list[socket.socket]) -> list[socket.socket]:
+    for each in sockets:
+        each.close()
+    return []
 
 
 class Runner:
@@ -71,7 +99,7 @@ class Runner:
     def start(self) -> None:
         """Listen, and return once clients are accepted. Raises PortInUse."""
         try:
-            self._sockets = bind_sockets(self._settings.port, self._settings.host)
+            self._sockets = listen(self._settings.host, self._settings.port)
         except OSError as error:
             self._loop.close()
             if error.errno != errno.EADDRINUSE:
@@ -95,7 +123,9 @@ class Runner:
         """In a forked child: close what was inherited. The loop is left alone; the parent uses it."""
         for listening in self._sockets:
             listening.close()
-        self._broadcaster = None
+        if self._broadcaster is not None:
+            self._broadcaster.abandon()
+            self._broadcaster = None
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -110,8 +140,17 @@ class Runner:
             self._ready.set()
             for listening in self._sockets:
                 listening.close()
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._wind_up())
             self._loop.close()
+
+    async def _wind_up(self) -> None:
+        """End what is still under way, such as a rule that takes long. It is not waited for beyond reason."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        await self._loop.shutdown_asyncgens()
 
     async def _serve(self) -> None:
         registry, settings, application, broker = self._parts

@@ -39,8 +39,10 @@ def verify(secret: str | None, algorithm: str, token: str) -> tuple[Identity, fl
         raise Refused(ErrorCode.BAD_TOKEN, "This token does not hold.", "Set REALTIME_SECRET to check tokens.")
     try:
         claims = jwt.decode(token, secret, algorithms=[algorithm], options={"require": ["exp", "sub"]})
+        if not isinstance(claims["sub"], str):
+            raise jwt.InvalidTokenError  # releases of PyJWT differ in what they let through
+        return Identity(claims["sub"], claims), float(claims["exp"])
     except jwt.ExpiredSignatureError:
         raise Refused(ErrorCode.TOKEN_EXPIRED, "This token has expired.", "Fetch a fresh one.") from None
-    except jwt.PyJWTError as error:
+    except Exception as error:  # not PyJWTError alone: a number too large, a text nested too deeply
         raise Refused(ErrorCode.BAD_TOKEN, "This token does not hold.", type(error).__name__) from None
-    return Identity(claims["sub"], claims), float(claims["exp"])

@@ -80,6 +80,12 @@ def _host(authority: str) -> tuple[str, int | None] | None:
     return None if port is not None and port > 65535 else ((address or name).lower(), port)
 
 
+def origin_of(referer: str) -> str:
+    """The origin of the page in a Referer header (RFC 9110 10.1.3), as an Origin header would spell it."""
+    scheme, separator, rest = referer.partition("://")
+    return scheme + separator + rest.partition("/")[0]
+
+
 def _origin(header: str) -> tuple[str, str, int] | None:
     """Scheme, name and port of a serialised origin (RFC 6454 6.2); None for ``null`` and anything else."""
     scheme, _, authority = header.partition("://")

@@ -16,24 +16,31 @@ from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Error
-from sqla_realtime.transports.handshake import Gate
+from sqla_realtime.transports.handshake import Gate, origin_of
 from sqla_realtime.transports.quiet import QuietHandler
 
 
 @dataclass(slots=True)
 class Lobby:
-    """What the handlers of one server share; ``conversations`` are those under way."""
+    """What the handlers of one server share; ``conversations`` are those under way, ``streams`` what carries them."""
 
     house: House
     gate: Gate
     codecs: dict[str, Codec]
     queue_bytes: int
     conversations: dict[Conversation, float] = field(default_factory=dict)
+    streams: dict[Conversation, IOStream] = field(default_factory=dict)
     left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def enter(self, conversation: Conversation, stream: IOStream) -> None:
+        """A conversation begins."""
+        self.conversations[conversation] = asyncio.get_running_loop().time()
+        self.streams[conversation] = stream
 
     def leave(self, conversation: Conversation) -> None:
         """A conversation has ended."""
         self.conversations.pop(conversation, None)
+        self.streams.pop(conversation, None)
         self.left.set()
 
     async def emptied(self) -> None:
@@ -41,6 +48,16 @@ class Lobby:
         while self.conversations:
             self.left.clear()
             await self.left.wait()
+
+    def drop(self) -> None:
+        """Cut whoever has not closed in time, or does not read what would tell it to."""
+        for stream in list(self.streams.values()):
+            stream.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's clients. The loop, which the parent still uses, must not notice."""
+        for stream in self.streams.values():
+            stream.socket.close()
 
 
 class SocketHandler(QuietHandler, WebSocketHandler):
@@ -54,9 +71,13 @@ class SocketHandler(QuietHandler, WebSocketHandler):
 
     def prepare(self) -> None:
         headers = self._named()
+        upgrade = headers.get("upgrade", "").lower() == "websocket"
+        if not upgrade and "origin" not in headers and "referer" in headers:
+            # A page that asks why it may not come in: a browser names the origin of a plain GET only across origins.
+            headers["origin"] = origin_of(headers["referer"])
         try:
             self._lobby.gate.check(headers)
-            if headers.get("upgrade", "").lower() != "websocket":
+            if not upgrade:
                 raise Refused(ErrorCode.UPGRADE_REQUIRED, "This is a WebSocket; everything else is fine.")
             offered = {name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")}
             if offered.isdisjoint(self._lobby.codecs):
@@ -96,7 +117,7 @@ class SocketHandler(QuietHandler, WebSocketHandler):
         connection.wake = self._wake
         handshake = Handshake(self._named(), self.request.remote_ip or "")
         self._conversation = Conversation(self._lobby.house, connection, handshake)
-        self._lobby.conversations[self._conversation] = asyncio.get_running_loop().time()
+        self._lobby.enter(self._conversation, self._stream)
 
     def on_message(self, message: str | bytes) -> None:
         if self._conversation is None:

@@ -232,6 +232,21 @@ def test_rows_that_become_visible_between_our_look_and_the_statement_leave_doubt
     assert DOUBT in told
 
 
+def test_what_a_listener_writes_inside_a_flush_is_told_too(capture: Capture) -> None:
+    @event.listens_for(Project, "after_update")
+    def touch_pages(mapper: Any, connection: Any, project: Project) -> None:
+        table = Page.__table__
+        connection.execute(table.update().where(table.c.project_id == project.id, table.c.id < 3).values(title=project.name))  # type: ignore[attr-defined]
+
+    def write(session: Session) -> None:
+        session.get_one(Project, 5).name = "new"
+
+    try:
+        assert sorted(run(capture, write)[1]) == [titled(1, "new"), titled(2, "new")]
+    finally:
+        event.remove(Project, "after_update", touch_pages)
+
+
 def test_without_readers_nothing_is_read(capture: Capture) -> None:
     statements: list[str] = []
     event.listen(capture.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

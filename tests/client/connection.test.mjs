@@ -351,6 +351,101 @@ test("an answer that comes after its attempt is not heard", async () => {
   assert.notEqual(client.status, "refused")
 })
 
+// A server that the page's own server starts.
+
+const knock = url => ({ url, cache: "no-store", redirect: "manual" })
+const knocksAt = async (page, url) => {
+  const server = new FakeServer()
+  server.location = page && new URL(page)
+  server.connect({ url }).open()
+  assert.deepEqual(server.knocks, [], "not before the attempt has failed")
+  server.drop()
+  await settle()
+  return server.knocks
+}
+
+for (const [page, url, knocked] of [
+  ["http://localhost:5000/a/b?c#d", "ws://localhost:8765/realtime/ws", "http://localhost:5000/realtime/realtime.js"],
+  ["http://127.0.0.1:5000/", "ws://localhost:5000/realtime/ws", "http://127.0.0.1:5000/realtime/realtime.js"],
+  ["https://app.example/", "wss://live.example/deep/base/ws?x=1", "https://app.example/deep/base/realtime.js"],
+  ["http://app.example/", "wss://app.example/realtime/ws", "http://app.example/realtime/realtime.js"],
+])
+  test(`a page of ${page} without ${url} knocks at ${knocked}`, async () => {
+    assert.deepEqual(await knocksAt(page, url), [knock(knocked)])
+  })
+
+for (const [page, url] of [
+  ["http://localhost:5000/a", "ws://localhost:5000/realtime/ws"],
+  ["https://app.example/a", "wss://app.example/realtime/ws"],
+  ["https://app.example:443/a", "https://app.example/realtime/ws"],
+  [undefined, "wss://app.example/realtime/ws"],
+])
+  test(`a page of ${page} without ${url} has nowhere to knock`, async () => {
+    assert.deepEqual(await knocksAt(page, url), [])
+  })
+
+test("each attempt that fails before it opens knocks once, one that takes too long, too", async () => {
+  const server = new FakeServer()
+  server.connect().open()
+  for (const fails of [() => server.drop(), () => server.pass(10_000), () => server.drop()]) {
+    const before = server.knocks.length
+    fails()
+    await settle()
+    assert.equal(server.knocks.length, before + 1)
+    server.pass(server.waits[0])
+  }
+  assert.equal(server.sockets.length, 4)
+  assert.equal(server.knocks.length, 3)
+})
+
+test("an attempt that opens does not knock, however it ends", async () => {
+  const { server } = await livePages()
+  server.drop()
+  server.pass(250)
+  await server.open()
+  server.pass(10_000)
+  server.pass(1000)
+  await server.open()
+  server.drop(4500)
+  await settle()
+  assert.equal(server.sockets.length, 3)
+  assert.deepEqual(server.knocks, [])
+})
+
+test("an attempt that this side ends does not knock", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.open()
+  server.event("offline")
+  server.event("online")
+  client.close()
+  await settle()
+  assert.equal(server.sockets.length, 2)
+  assert.deepEqual(server.knocks, [])
+})
+
+for (const [name, answerKnock] of [
+  ["fails", async () => Promise.reject(new TypeError("Failed to fetch"))],
+  ["throws", () => { throw new TypeError("not allowed here") }],
+  ["is refused", async () => new Response(JSON.stringify(refusal), { status: 403 })],
+  ["is never answered", () => new Promise(() => {})],
+])
+  test(`a knock that ${name} changes nothing`, async () => {
+    const server = new FakeServer()
+    const client = server.connect()
+    server.answerKnock = answerKnock
+    client.open()
+    server.drop()
+    await settle()
+    assert.equal(server.knocks.length, 1)
+    assert.equal(client.status, "offline")
+    assert.equal(client.reason.code, "unreachable")
+    assert.deepEqual(server.waits, [250])
+    server.pass(250)
+    await server.accept()
+    assert.equal(client.status, "live")
+  })
+
 // Who says hello.
 
 test("without a token hello has none", async () => {

@@ -41,10 +41,11 @@ class FakeSocket extends EventTarget {
 export class FakeServer extends EventTarget {
   sockets = []
   fetched = []
+  knocks = []
   random = 0.5
   time = 1_000_000
   connections = 0
-  location = { href: "https://app.example/page" }
+  location = new URL("https://app.example/page")
   document = { visibilityState: "visible" }
   Date = { now: () => this.time }
   Math = { random: () => this.random }
@@ -64,7 +65,13 @@ export class FakeServer extends EventTarget {
     this.answer = async () => {
       throw new TypeError("Failed to fetch")
     }
-    this.fetch = url => {
+    /** What the page's own server answers a knock. */
+    this.answerKnock = async () => new Response(null, { status: 204 })
+    this.fetch = (url, options) => {
+      if (options) {
+        this.knocks.push({ url, ...options })
+        return this.answerKnock()
+      }
       this.fetched.push(url)
       return this.answer(url)
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import sqla_realtime
+from tests.support.markdown import FENCE, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 # README.md is named, so that its absence is a failure and not an empty list.
@@ -48,36 +49,6 @@ sys.stderr.flush()
 os._exit(status)
 """
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>[\w.+-]*)")
-NOT_RUN = re.compile(r"^\s*<!--\s*not run:\s*\S.*-->\s*$")
-
-
-class Block(NamedTuple):
-    """A fenced block; excused is one with a reason not to run it right above."""
-
-    language: str
-    line: int
-    code: str
-    excused: bool
-
-
-def blocks(text: str) -> Iterator[Block]:
-    above, fence = "", None
-    inside: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if fence is None:
-            if fence := FENCE.match(line):
-                start, inside = number, []
-            elif line.strip():
-                above = line
-        elif line.strip().startswith(fence["fence"]) and not line.strip(" `~"):
-            excused = NOT_RUN.match(above) is not None
-            yield Block(fence["language"], start, "".join(inside), excused)
-            above, fence = "", None
-        else:
-            inside.append(line.removeprefix(fence["indent"]) + "\n")
-    assert fence is None, f"the block that opens in line {start} is never closed"
-
 
 def run(name: str, text: str, prelude: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs a document's Python blocks in order, in one namespace, in a process and folder of their own."""
@@ -86,6 +57,7 @@ def run(name: str, text: str, prelude: str, folder: Path) -> subprocess.Complete
         [sys.executable, "-c", RUNNER],
         input=json.dumps([name, prelude, program]),
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=100,

@@ -22,7 +22,7 @@ class Peer:
 
     def __init__(self, port: int, **options: Any) -> None:
         self._url = f"ws://127.0.0.1:{port}/realtime/ws"
-        self._options = {"subprotocols": [SUBPROTOCOL], "max_size": None, **options}
+        self._options = {"subprotocols": [SUBPROTOCOL], "max_size": None, "max_queue": None, **options}
         self.rows: Rows = {}
         self.position: str | None = None
         self.log: list[dict[str, Any]] = []

@@ -27,9 +27,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class Process:
-    """``python -m <arguments>`` in the checkout, with these additions to the environment. It can be started again."""
+    """``python -m <arguments>`` in a folder, with these additions to the environment. It can be started again."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, folder: Path = ROOT, **environment: str) -> None:
+        self._folder = folder
         self._command = [sys.executable, "-m", *arguments]
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         self._changed = threading.Condition()
@@ -49,7 +50,7 @@ class Process:
         self.lines, self._ended = [], False
         self._process = subprocess.Popen(
             self._command,
-            cwd=ROOT,
+            cwd=self._folder,
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -58,6 +59,11 @@ class Process:
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the first process."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int | None:
         """Send its first process this signal and end the rest; what it exited with. Does nothing where it does not run."""

@@ -36,18 +36,19 @@ class Scene:
         realtime.publish(Account, schema=AccountOut, channel="banks/{bank}")
         realtime.enable(self.sessions)
         with self.sessions.begin() as session:
-            session.add(Project(id=1))
+            session.add_all([Project(id=1), Project(id=2)])
 
     @property
     def port(self) -> int:
         return self.realtime.port
 
-    def write(self, size: int = 0) -> None:
+    def write(self, size: int = 0, project: int = 1) -> None:
         """Commit one more page, with a title of this size."""
         title = f"page {len(self.written)}".ljust(size)
         with self.sessions.begin() as session:
-            session.add(Page(project_id=1, title=title))
-        self.written.append(title)
+            session.add(Page(project_id=project, title=title))
+        if project == 1:
+            self.written.append(title)
 
     @property
     def connections(self) -> list[Connection]:
@@ -132,3 +133,12 @@ async def refused(peer: Peer, channel: str, number: int = 1) -> dict[str, Any]:
     answer = await peer.subscribe(channel, number=number)
     assert (answer.pop("type"), answer.pop("channel"), answer.pop("id")) == ("error", channel, number)
     return answer
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what no message tells."""
+    async with asyncio.timeout(20):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.002)

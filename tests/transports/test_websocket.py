@@ -65,6 +65,16 @@ async def test_a_plain_request_is_told_to_upgrade(scene: Callable[..., Scene]) -
                 assert answer.json()["code"] == "upgrade-required"
 
 
+def test_a_page_of_its_own_origin_is_told_why_it_may_not_come_in(scene: Callable[..., Scene]) -> None:
+    """A proxy has changed Host: the WebSocket is refused, and the page's plain GET, which has no Origin, must be too."""
+    made = scene(development=False)
+    for referer, status in (("https://app.example/x?y=1", 403), (f"http://127.0.0.1:{made.port}/", 426), ("nonsense", 403)):
+        with Wire(made.port) as wire:
+            assert wire.get("/realtime/ws", Referer=referer).status == status
+    with Wire(made.port) as wire:
+        assert wire.ask(Referer="https://app.example/").status == 101, "a handshake without Origin comes from no page"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -208,6 +218,21 @@ async def test_whoever_asks_faster_than_it_is_answered_is_closed(scene: Callable
         for number in range(1000):
             await peer.say({"type": "subscribe", "id": number, "channels": [f"projects/{number}/pages"]})
         assert (await peer.closed())[0] == 4400
+
+
+@live
+async def test_a_connection_joins_so_many_channels(scene: Callable[..., Scene]) -> None:
+    made = scene(subscriptions=3)
+    async with made.canary(), Peer(made.port) as peer:
+        await peer.hello()
+        await peer.say({"type": "subscribe", "id": 1, "channels": [f"projects/{number}/pages" for number in range(5)]})
+        answers = [await peer.hear() for _ in range(5)]
+        assert sorted(answer.get("code", "") for answer in answers) == ["", "", "", *["too-many-subscriptions"] * 2]
+        # Again is not more, and a place that was left is free.
+        assert (await peer.subscribe("projects/0/pages", number=2))["type"] == "subscribed"
+        await peer.say({"type": "unsubscribe", "id": 3, "channels": ["projects/0/pages", "projects/9/pages"]})
+        assert (await peer.hear())["type"] == "unsubscribed"
+        assert (await peer.subscribe("projects/4/pages", number=4))["type"] == "subscribed"
 
 
 @live

@@ -4,7 +4,7 @@ import { connect } from "/realtime/realtime.js"
 import { send } from "./send.js"
 import { Journal } from "./journal.js"
 import { Table } from "./table.js"
-import { showStatus, knock } from "./status.js"
+import { showStatus } from "./status.js"
 import "./sign-in.js"
 
 const $ = id => document.getElementById(id)
@@ -34,10 +34,7 @@ pages.on("status", () => {
   if (pages.status === "live") journal.live(client.position, pages.rows.length)
   showStatus(client, pages)
 })
-client.on("status", () => {
-  showStatus(client, pages)
-  knock(client)
-})
+client.on("status", () => showStatus(client, pages))
 
 async function ask(method, path, body = {}) {
   try {

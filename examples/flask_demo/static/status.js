@@ -1,4 +1,4 @@
-/** The connection in one word and one sentence, and a knock at a server that has just come back. */
+/** The connection in one word and one sentence. */
 
 const $ = id => document.getElementById(id)
 const WORDS = { live: "Live", connecting: "Connecting", offline: "Offline", refused: "Refused" }
@@ -19,19 +19,4 @@ export function showStatus(client, pages) {
   $("reason").textContent = sentence
   $("refused").hidden = state !== "refused"
   $("columns").hidden = state === "refused"
-}
-
-let knocking
-
-/**
- * The broadcaster starts with the first request that its process answers, and an open page makes none. So while we are
- * offline ask for something small, and connect at once when it is there.
- */
-export function knock(client) {
-  clearInterval(knocking)
-  if (client.status !== "offline") return
-  knocking = setInterval(async () => {
-    const answer = await fetch($("project").dataset.alive, { cache: "no-store" }).catch(() => null)
-    if (answer?.ok && client.status === "offline") client.open()
-  }, 1000)
 }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -13,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, WebSocket, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, WebSocket, expect
 
+from tests.support.browser import chromium
 from tests.support.processes import Process, free_ports
 
-BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox --headless --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
 SHOWN = "[...document.querySelectorAll('#rows input.title')].map(input => input.value)"
 
 # The titles of the project that both users see.
@@ -33,8 +27,6 @@ FIRST = [
     "A moth in relay 70",
     "What it may compose",
 ]
-
-expect.set_options(timeout=20_000)
 
 
 class Demo:
@@ -141,19 +133,10 @@ def demo(running_demo: Demo) -> Demo:
     return running_demo
 
 
-# Not for the session: while Playwright's loop runs, no other test of this thread could run one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    binary = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if binary is None:
-        missing = f"NO BROWSER, so nothing of the demo was seen in one: install one of {', '.join(BROWSERS)}."
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 OpenWindow = Callable[..., Window]

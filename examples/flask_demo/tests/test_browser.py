@@ -138,3 +138,17 @@ def test_side_by_side(demo: Demo, open_window: OpenWindow) -> None:
     first.get_by_role("button", name="Delete The store").click()
     expect(second.locator("#rows tr")).to_have_count(5)
     assert window.errors == []
+
+
+def test_the_second_window_can_be_somebody_else(ada: Window) -> None:
+    """In one browser: the machine's other name has a cookie of its own."""
+    with ada.page.expect_popup() as opened:
+        ada.page.get_by_role("link", name="Second window").click()
+    second = opened.value
+    second.get_by_role("button", name="Grace").click()
+    expect(second.locator("#rows tr")).to_have_count(len(FIRST))
+    second.get_by_role("button", name="Delete The store").click()
+    expect(ada.page.locator("#rows tr")).to_have_count(len(FIRST) - 1)
+    ada.page.reload()
+    ada.is_("live")
+    expect(ada.page.get_by_role("button", name="Ada", pressed=True)).to_be_visible()

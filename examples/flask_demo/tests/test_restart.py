@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from examples.flask_demo.tests.conftest import FIRST, Demo, Window
+from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
 
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.browser
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
 def test_windows_equal_the_table_after_a_restart(demo: Demo, ada: Window, grace: Window, by: signal.Signals) -> None:
     windows = (ada, grace)
+    for window in windows:
+        window.page.evaluate(HASTE)
     ada.add("Before")
     for window in windows:
         window.shows([*FIRST, "Before"])

@@ -1,0 +1,118 @@
+"""One browser's queue: in order, bounded by bytes, cut with a code when it overflows, silent after its end."""
+
+from __future__ import annotations
+
+import json
+
+from sqla_realtime.hub.connection import Connection
+from sqla_realtime.protocol.codes import CloseCode
+from sqla_realtime.protocol.messages import Pong
+from sqla_realtime.protocol.v1 import V1
+from tests.hub.fakes import Client
+
+
+def idle(budget: int = 100) -> Client:
+    """A client whose socket is full."""
+    return Client(budget=budget, reads=False)
+
+
+def test_everything_leaves_in_order() -> None:
+    client = idle()
+    for data in (b"1", b"2", b"3"):
+        client.connection.send(data)
+    assert client.connection.drain() == [b"1", b"2", b"3"]
+    assert client.connection.drain() == []
+    assert client.wakes == 3
+
+
+def test_without_a_transport_it_only_queues() -> None:
+    connection = Connection(V1(), 100)
+    connection.send(b"1")
+    assert connection.drain() == [b"1"]
+
+
+def test_what_is_drained_counts_until_it_has_left() -> None:
+    connection = idle().connection
+    connection.send(b"x" * 60)
+    connection.send(b"y" * 30)
+    assert connection.pending == 90
+    connection.drain()
+    assert connection.pending == 90
+    connection.flushed(60)
+    assert connection.pending == 30
+
+
+def test_the_budget_is_exact() -> None:
+    connection = idle(budget=100).connection
+    connection.send(b"x" * 100)
+    connection.send(b"y")
+    assert connection.close_code is None
+    connection.send(b"z")
+    assert connection.close_code is CloseCode.SLOW_CONSUMER
+    assert connection.aborted
+
+
+def test_one_message_may_be_larger_than_the_budget() -> None:
+    connection = idle(budget=100).connection
+    connection.send(b"x" * 100_000)
+    assert not connection.aborted
+    connection.flushed(100_000)
+    connection.send(b"y")
+    assert not connection.aborted
+
+
+def test_a_slow_client_is_cut_whole_and_woken() -> None:
+    client = idle(budget=100)
+    client.connection.send(b"x" * 101)
+    wakes = client.wakes
+    client.connection.send(b"y")
+    assert client.connection.drain() == [], "a part of what it was to be sent would be a gap"
+    assert client.wakes == wakes + 1
+
+
+def test_error_replies_count_against_the_budget() -> None:
+    connection = idle(budget=100).connection
+    for _ in range(100):
+        connection.tell(Pong())
+    assert connection.close_code is CloseCode.SLOW_CONSUMER
+
+
+def test_a_goodbye_comes_after_what_was_queued_and_is_the_last() -> None:
+    connection = idle(budget=1000).connection
+    connection.send(b"1")
+    connection.close(CloseCode.RESTARTING, 2000)
+    connection.send(b"2")
+    connection.close(CloseCode.TOKEN_EXPIRED)
+    first, bye = connection.drain()
+    assert first == b"1"
+    assert json.loads(bye) == {"type": "bye", "code": 4500, "reason": "restarting", "retry_after_ms": 2000}
+    assert connection.close_code is CloseCode.RESTARTING
+    assert not connection.aborted
+
+
+def test_a_goodbye_is_for_those_who_have_room_for_it() -> None:
+    connection = idle(budget=10).connection
+    connection.send(b"x" * 11)
+    connection.close(CloseCode.RESTARTING)
+    assert connection.close_code is CloseCode.SLOW_CONSUMER
+    assert connection.aborted
+
+
+def test_closing_wakes_after_the_code_is_set() -> None:
+    client = idle(budget=1000)
+    seen: list[CloseCode | None] = []
+    client.connection.wake = lambda: seen.append(client.connection.close_code)
+    client.connection.close(CloseCode.RESTARTING)
+    assert seen[-1] is CloseCode.RESTARTING
+
+
+def test_the_end_forgets_what_was_queued() -> None:
+    connection = idle().connection
+    connection.send(b"1")
+    connection.abort(CloseCode.RESTARTING)
+    connection.send(b"2")
+    assert connection.drain() == []
+
+
+def test_names_differ() -> None:
+    assert len({Connection(V1(), 1).id for _ in range(100)}) == 100

@@ -1,0 +1,37 @@
+"""What no client should send, each with the code of its answer: for the codec, and for the conversation around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NO_JSON = [
+    "", "{", "hello", "[]", '"hello"', "null", "1", "[" * 8000, '{"type":' * 2000, '{"type":"ping","x":NaN}',
+    '{"type":"ping","x":-Infinity}', '{"type":"ping","x":' + "9" * 100_001 + "}", "{'type':'ping'}",
+    '{"type":"ping"} {}', "\ufeff{}", '{"type":"pi\nng"}',
+]  # fmt: skip
+_NO_TYPES = [None, [], {}, 5, True, "", "Ping", "commit", "subscribed", "bye"]
+_NO_TOKENS = [5, False, "é", "x" * 8193, ["x"], {}]
+_NO_IDS = [-1, 2**53, True, 1.0, "1", None, [], {}]
+_NO_CHANNELS = [
+    [], "a", None, 5, {"a": 1}, [1], [None], [["a"]], [""], ["x" * 256], ["é"], ["a", "a"],
+    [str(number) for number in range(101)],
+]  # fmt: skip
+_NO_POSITIONS = [5, True, ["e.1"], {}, "é.1", "x" * 65]
+_GOOD = {"type": "subscribe", "id": 1, "channels": ["a"]}
+
+BAD: list[tuple[Any, str]] = [
+    *[(text, "malformed") for text in _NO_JSON],
+    ({}, "unknown-message"),
+    ('{"type":"\\ud800"}', "unknown-message"),
+    *[({"type": kind}, "unknown-message") for kind in _NO_TYPES],
+    *[({"type": "hello", "token": token}, "invalid-field") for token in _NO_TOKENS],
+    ('{"type":"hello","token":"\\udfff"}', "invalid-field"),
+    ({"type": "subscribe", "channels": ["a"]}, "invalid-field"),
+    ({"type": "subscribe", "id": 1}, "invalid-field"),
+    ('{"type":"subscribe","channels":["a"],"id":1e400}', "invalid-field"),
+    ('{"type":"subscribe","id":1,"channels":["\\ud800"]}', "invalid-field"),
+    *[({**_GOOD, "id": number}, "invalid-field") for number in _NO_IDS],
+    *[({**_GOOD, "channels": names}, "invalid-field") for names in _NO_CHANNELS],
+    *[({**_GOOD, "type": "unsubscribe", "channels": names}, "invalid-field") for names in _NO_CHANNELS],
+    *[({**_GOOD, "after": position}, "invalid-field") for position in _NO_POSITIONS],
+]

@@ -1,0 +1,221 @@
+"""The native dialect: each message to the byte, strict JSON whatever the values are, and no input that breaks the reader."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqla_realtime.commit import Change, Position
+from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.messages import (
+    Bye,
+    ClientMessage,
+    Error,
+    Hello,
+    Ping,
+    Pong,
+    Recovered,
+    Reset,
+    Row,
+    ServerMessage,
+    Snapshot,
+    Subscribe,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from sqla_realtime.protocol.v1 import MAX_CHANNEL, MAX_CHANNELS, MAX_POSITION, MAX_TOKEN, V1
+from tests.protocol.bad import BAD
+
+CODEC = V1()
+AT = Position("k3f9", 1042)
+
+
+def strict(text: bytes) -> Any:
+    """What a browser's JSON.parse makes of it."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text.decode(), parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (Welcome("c-1", 25), '{"type":"hello","connection":"c-1","ping":25}'),
+        (Unsubscribed(3, ("a", "b")), '{"type":"unsubscribed","id":3,"channels":["a","b"]}'),
+        (Reset(("a",), "invalidated"), '{"type":"reset","channels":["a"],"reason":"invalidated"}'),
+        (Error("forbidden", "no"), '{"type":"error","code":"forbidden","message":"no"}'),
+        (
+            Error("forbidden", "no", "do", "a", 0),
+            '{"type":"error","code":"forbidden","message":"no","fix":"do","channel":"a","id":0}',
+        ),
+        (Ping(), '{"type":"ping"}'),
+        (Ping(AT), '{"type":"ping","position":"k3f9.1042"}'),
+        (Pong(), '{"type":"pong"}'),
+        (Bye(4500, "restarting"), '{"type":"bye","code":4500,"reason":"restarting"}'),
+        (Bye(4500, "restarting", 0), '{"type":"bye","code":4500,"reason":"restarting","retry_after_ms":0}'),
+        (
+            Snapshot(1, AT, "a", [Row("Page", "1", b'{"id":1}'), Row("Page", "2", b"{}")]),
+            '{"type":"subscribed","id":1,"position":"k3f9.1042","channels":[{"channel":"a","rows":['
+            '{"class":"Page","id":"1","record":{"id":1}},{"class":"Page","id":"2","record":{}}]}]}',
+        ),
+        (
+            Snapshot(0, AT, "a", []),
+            '{"type":"subscribed","id":0,"position":"k3f9.1042","channels":[{"channel":"a","rows":[]}]}',
+        ),
+        (
+            Recovered(1, AT, ("a", "b"), []),
+            '{"type":"subscribed","id":1,"position":"k3f9.1042",'
+            '"channels":[{"channel":"a","recovered":true},{"channel":"b","recovered":true}]}',
+        ),
+        (
+            Recovered(1, AT, ("a",), [(Position("k3f9", 1041), [Change("a", "destroy", "Page", "1")])]),
+            '{"type":"subscribed","id":1,"position":"k3f9.1042","channels":[{"channel":"a","recovered":true}],'
+            '"commits":[{"commit":"k3f9.1041","changes":[{"type":"destroy","class":"Page","id":"1","channel":"a"}]}]}',
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_each_message_to_the_byte(message: ServerMessage, text: str) -> None:
+    assert CODEC.encode(message) == text.encode()
+    strict(CODEC.encode(message))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            Change("a", "create", "Page", "1", b'{"id":1}'),
+            '{"type":"create","class":"Page","id":"1","channel":"a","record":{"id":1}}',
+        ),
+        (
+            Change("a", "create", "Page", "1", b"{}", cause="enter"),
+            '{"type":"create","class":"Page","id":"1","channel":"a","cause":"enter","record":{}}',
+        ),
+        (
+            Change("a", "update", "Page", "1", b"{}", ("x", "y")),
+            '{"type":"update","class":"Page","id":"1","channel":"a","changed":["x","y"],"record":{}}',
+        ),
+        (Change("a", "destroy", "Page", "1"), '{"type":"destroy","class":"Page","id":"1","channel":"a"}'),
+        (
+            Change("a", "destroy", "Page", "1", cause="leave"),
+            '{"type":"destroy","class":"Page","id":"1","channel":"a","cause":"leave"}',
+        ),
+    ],
+)
+def test_each_change_to_the_byte(change: Change, text: str) -> None:
+    assert CODEC.change(change) == text.encode()
+    commit = CODEC.commit(AT, [CODEC.change(change), CODEC.change(change)])
+    assert strict(commit) == {"commit": "k3f9.1042", "changes": [json.loads(text)] * 2}
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(TEXT, TEXT, TEXT, TEXT)
+def test_whatever_stands_in_a_row_it_is_strict_json(channel: str, cls: str, key: str, value: str) -> None:
+    record = json.dumps({"v": value}).encode()
+    change = Change(channel, "update", cls, key, record, (value,), "enter")
+    told = {"class": cls, "id": key, "record": {"v": value}}
+    assert strict(CODEC.change(change)) == {"type": "update", "channel": channel, "changed": [value], "cause": "enter", **told}
+    item = {"channel": channel, "rows": [told]}
+    assert strict(CODEC.encode(Snapshot(1, AT, channel, [Row(cls, key, record)])))["channels"] == [item]
+    assert strict(CODEC.encode(Error(key, value, cls, channel, 1)))["message"] == value
+
+
+def test_a_record_is_never_parsed_again() -> None:
+    assert b"<as it is>" in CODEC.change(Change("a", "create", "Page", "1", b"<as it is>"))
+
+
+def test_something_else_is_no_message() -> None:
+    with pytest.raises(TypeError):
+        CODEC.encode(Hello())  # type: ignore[arg-type]
+
+
+# What clients send.
+
+
+@pytest.mark.parametrize(("said", "code"), BAD, ids=lambda value: str(value)[:50])
+def test_what_no_client_should_send(said: Any, code: str) -> None:
+    with pytest.raises(BadMessage) as caught:
+        CODEC.decode(said if isinstance(said, str) else json.dumps(said))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"type":"hello"}', Hello()),
+        ('{"type":"hello","token":null}', Hello()),
+        ('{"type":"hello","token":"eyJ"}', Hello("eyJ")),
+        ('{"type":"ping","position":"k3f9.1042"}', Ping()),
+        ('{"type":"subscribe","id":0,"channels":["a"]}', Subscribe(0, ("a",))),
+        (
+            '{"type":"subscribe","id":9007199254740991,"channels":["b","a"],"after":"x.1"}',
+            Subscribe(2**53 - 1, ("b", "a"), "x.1"),
+        ),
+        ('{"type":"unsubscribe","id":1,"channels":["a"],"after":5}', Unsubscribe(1, ("a",))),
+        (' \n{"unknown":[1e999],"type":"ping"}\t', Ping()),
+        ('{"type":"\\u0070ing"}', Ping()),
+    ],
+)
+def test_what_clients_send(text: str, message: ClientMessage) -> None:
+    assert CODEC.decode(text) == message
+
+
+def test_the_bounds_are_exact() -> None:
+    def subscribe(**fields: Any) -> ClientMessage:
+        return CODEC.decode(json.dumps({"type": "subscribe", "id": 1, "channels": ["a"], **fields}))
+
+    names = [str(number) for number in range(MAX_CHANNELS)]
+    assert subscribe(channels=names) == Subscribe(1, tuple(names))
+    assert subscribe(channels=["x" * MAX_CHANNEL]) == Subscribe(1, ("x" * MAX_CHANNEL,))
+    assert subscribe(after="x" * MAX_POSITION) == Subscribe(1, ("a",), "x" * MAX_POSITION)
+    assert CODEC.decode(json.dumps({"type": "hello", "token": "x" * MAX_TOKEN})) == Hello("x" * MAX_TOKEN)
+    for beyond in ({"channels": [*names, "x"]}, {"channels": ["x" * (MAX_CHANNEL + 1)]}, {"after": "x" * (MAX_POSITION + 1)}):
+        with pytest.raises(BadMessage):
+            subscribe(**beyond)
+
+
+def decoded(text: str) -> ClientMessage | BadMessage:
+    """The message, or the refusal; anything else that is raised is a bug."""
+    try:
+        return CODEC.decode(text)
+    except BadMessage as bad:
+        return bad
+
+
+def test_a_number_beyond_json_cannot_be_sent() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        CODEC.encode(Welcome("c-1", float("nan")))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+KINDS = st.sampled_from(["hello", "subscribe", "unsubscribe", "ping"])
+
+
+@given(st.text(max_size=50) | JSON.map(json.dumps))
+def test_no_text_raises_anything_but_a_bad_message(text: str) -> None:
+    assert decoded(text) is not None
+
+
+@given(st.fixed_dictionaries({"type": KINDS}, optional=dict.fromkeys(("id", "channels", "after", "token"), JSON)))
+def test_no_fields_raise_anything_but_an_invalid_field_or_malformed(fields: dict[str, Any]) -> None:
+    message = decoded(json.dumps(fields))
+    if isinstance(message, BadMessage):
+        assert message.code in ("invalid-field", "malformed")
+        strict(CODEC.encode(Error(message.code, message.message)))
+    elif isinstance(message, Subscribe | Unsubscribe):
+        assert 0 <= message.id < 2**53
+        assert message.channels
+        assert all(type(name) is str for name in message.channels)
