@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from configparser import ConfigParser
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -127,11 +128,36 @@ def test_it(time, project, session, realtime_recorder, realtime_client):
 """
 
 
+# What the documentation takes for granted, on a file whose transactions begin when they should.
+PRELUDE = """
+from sqlalchemy import create_engine, event
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+engine = create_engine("sqlite:///docs.db")
+
+@event.listens_for(engine, "connect")
+def connect(connection, record):
+    connection.isolation_level = None
+
+@event.listens_for(engine, "begin")
+def begin(connection):
+    connection.exec_driver_sql("BEGIN")
+"""
+
+DISPOSED = """
+@pytest.fixture(scope="session", autouse=True)
+def disposed():
+    yield
+    engine.dispose()
+"""
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    """Run the suite with the plugin, whether this checkout is installed or not."""
+    """Run the suite with the plugin, whether this checkout is installed or not, in a process of its own."""
+    pytester._monkeypatch.setenv("PYTHONPATH", str(ROOT))
     installed = entry_points(group="pytest11", name="sqla_realtime")
     plugin = [] if installed else ["-p", "sqla_realtime.pytest_plugin"]
-    return pytester.runpytest_inprocess(*plugin, "-W", "error", *arguments)
+    return pytester.runpytest_subprocess(*plugin, "-W", "error", *arguments)
 
 
 def conftest(url: str, *more: str) -> str:
@@ -139,13 +165,13 @@ def conftest(url: str, *more: str) -> str:
 
 
 @pytest.mark.parametrize("recipe", [CREATE_SAVEPOINT, AFTER_TRANSACTION_END], ids=["create_savepoint", "after_transaction_end"])
-def test_a_suite_that_rolls_everything_back(pytester: pytest.Pytester, engine: Engine, recipe: str) -> None:
+def test_a_suite_that_rolls_everything_back(engine: Engine, pytester: pytest.Pytester, recipe: str) -> None:
     pytester.makeconftest(conftest(engine.url.render_as_string(hide_password=False), recipe))
     pytester.makepyfile(TESTS)
     run(pytester).assert_outcomes(passed=2)
 
 
-def test_a_suite_that_commits_for_real(pytester: pytest.Pytester, sqlite: Engine) -> None:
+def test_a_suite_that_commits_for_real(sqlite: Engine, pytester: pytest.Pytester) -> None:
     pytester.makeconftest(conftest(str(sqlite.url)))
     pytester.makepyfile("""
         from conftest import Session
@@ -166,8 +192,7 @@ def test_a_suite_that_commits_for_real(pytester: pytest.Pytester, sqlite: Engine
         def test_nothing_listens_any_more(realtime):
             assert not realtime._hooks._taps.wants("projects/{project_id}/pages")
     """)
-    pytester.syspathinsert()
-    run(pytester, "-p", "no:cacheprovider").assert_outcomes(passed=3)
+    run(pytester).assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +214,19 @@ def test_a_suite_without_a_realtime_is_told_what_to_write(pytester: pytest.Pytes
     assert "passed" not in done.parseoutcomes()
     done.stdout.fnmatch_lines([reason, "Write this into conftest.py:", "def realtime():", "*[[]no-realtime[]]*"])
     done.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_the_tests_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
+    """Its code runs as a page in the tests of the house; here its tests run, too."""
+    text = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    application, *sections = (
+        "\n".join(re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)) for section in text.split("\n## ")
+    )
+    for number, section in enumerate(sections):
+        folder = pytester.mkdir(str(number))
+        (folder / "test_docs.py").write_text("\n".join([PRELUDE, application, section, DISPOSED]))
+        run(pytester, str(folder)).assert_outcomes(passed=[1, 2, 2][number])
+        Path("docs.db").unlink()
 
 
 def test_suites_that_do_not_use_it_are_left_alone(pytester: pytest.Pytester) -> None:

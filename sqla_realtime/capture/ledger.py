@@ -87,8 +87,10 @@ class Ledgers:
         ledger.lost = set()
         if self._taps.savepoints:
             ledger.busy = True
-            commit = self._collect(connection, part)
-            ledger.busy = False
+            try:
+                commit = self._collect(connection, part)
+            finally:
+                ledger.busy = False
             if commit:
                 self._taps.hand_over(commit)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask import Flask, current_app
+from flask import session as flask_session
 from pydantic import BaseModel
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
@@ -161,6 +163,32 @@ def test_a_session_cookie_is_read_from_the_headers(small: Shop, client: Make) ->
     assert client(small, headers={"Cookie": "ada"}).subscribe("members/5") == [FIRST]
 
 
+def test_a_flask_session_is_who_the_client_is(sqlite: Engine, client: Make) -> None:
+    app = Flask(__name__)
+    app.config.update(SECRET_KEY=SECRET, TESTING=True)
+    shop = Shop(sqlite)
+    shop.realtime.init_app(app)
+    seen = []
+
+    @shop.realtime.identify
+    def identify(identity: Identity) -> str:
+        seen.append(current_app.name)
+        return identity.id
+
+    @app.route("/login")
+    def login() -> str:
+        flask_session["user_id"] = 7
+        return ""
+
+    browser = app.test_client()
+    browser.get("/login")
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    assert client(shop, headers={"Cookie": f"session={cookie.value}"}).subscribe("members/5") == [FIRST]
+    assert seen == [app.name]
+    assert not shop.realtime.running
+
+
 def test_an_end_of_the_connection_is_a_refusal(sqlite: Engine, client: Make) -> None:
     shop = Shop(sqlite, secret=SECRET)
     browser = client(shop, token=shop.realtime.token("ada", 0.9))
@@ -213,6 +241,15 @@ def test_it_works_in_a_test_that_is_a_coroutine(shop: Shop, client: Make) -> Non
         browser.close()
 
     asyncio.run(test())
+
+
+def test_a_rule_that_gives_up_is_a_refusal_and_not_the_end_of_the_test(small: Shop, client: Make) -> None:
+    def rule(user: Any, project_id: int) -> bool:
+        raise SystemExit
+
+    small.realtime.publish(Page, schema=PageTitle, channel="exit/{project_id}", join=rule)
+    with pytest.raises(Refusal):
+        client(small).subscribe("exit/5")
 
 
 def test_closing(small: Shop) -> None:
