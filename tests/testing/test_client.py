@@ -191,7 +191,7 @@ def test_a_flask_session_is_who_the_client_is(sqlite: Engine, client: Make) -> N
 
 def test_an_end_of_the_connection_is_a_refusal(sqlite: Engine, client: Make) -> None:
     shop = Shop(sqlite, secret=SECRET)
-    browser = client(shop, token=shop.realtime.token("ada", 0.9))
+    browser = client(shop, token=shop.realtime.token("ada", 1.5))
     with pytest.raises(Refusal) as caught:
         browser.next_commit(timeout=60)
     assert caught.value.code == "token-expired"
