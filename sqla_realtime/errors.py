@@ -180,7 +180,10 @@ class NotEnableable(DeclarationError):
 
     code = "not-enableable"
     message = "enable({target!r}): this makes no SQLAlchemy Sessions."
-    fix = "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session class or instance, or Flask-SQLAlchemy's db."
+    fix = (
+        "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session or an instance, a subclass of AsyncSession or an "
+        "instance, or Flask-SQLAlchemy's db."
+    )
 
 
 class ConfigurationError(RealtimeError):
@@ -235,10 +238,7 @@ class NoRealtime(ConfigurationError):
 
     code = "no-realtime"
     message = "The fixtures of sqla_realtime need your Realtime, but the fixture `realtime` {reason}."
-    fix = (
-        "Write this into conftest.py:\n\n"
-        "@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
-    )
+    fix = "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
 
 
 class PositionGone(RealtimeError):

@@ -6,6 +6,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.errors import BadSetting, NotEnabled
 from sqla_realtime.schema.describe import describe
@@ -110,11 +112,13 @@ class Realtime:
         return function
 
     def enable(self, target: Any, *, bind: Engine | None = None) -> None:
-        """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session
-        class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice changes nothing.
+        """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session or
+        AsyncSession class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice, or to targets that overlap, changes
+        nothing.
 
-        Snapshots are read with Sessions of the same kind; a bare Session class does not know its database, so give
-        ``bind``. Raises NotEnableable.
+        Snapshots are read in threads, with Sessions of the same kind; for async ones, with a plain engine on the same
+        URL. A bare class does not know its database, and an async engine may need more than its URL says (connect_args,
+        listeners), so give ``bind``. Raises NotEnableable.
         """
         resolved = resolve(target)
         with self._lock:
@@ -123,9 +127,23 @@ class Realtime:
             self._application.session = session or self._application.session
 
     def disable(self, target: Any) -> None:
-        """Stop listening to a target. Raises NotEnableable."""
+        """Stop listening to a target. A transaction that is open already is still told. Raises NotEnableable."""
         with self._lock:
             self._hooks.disable(resolve(target))
+
+    def suppress(self) -> AbstractContextManager[None]:
+        """``with realtime.suppress():`` what this thread, or this asyncio task, flushes and executes in the block is not
+        told, for an import or a migration that browsers need not follow.
+
+        Nothing at all is told: no change and no reset of a channel. Browsers keep the rows that they have until they load
+        them anew; a later change that is told brings the whole row. What counts is when a change is sent to the
+        database, so flush or commit inside the block. A transaction may be partly in it: the rest is told, and a row
+        that was changed on both sides is told as it is stored. Tasks that are created in the block inherit it.
+
+        For whole Sessions: ``Session(execution_options={"realtime": False})`` from SQLAlchemy 2.1 on, and with every
+        version ``session.info["realtime"] = False``.
+        """
+        return silence(self._hooks)
 
     def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
         """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``."""

@@ -212,7 +212,7 @@ def test_a_suite_without_a_realtime_is_told_what_to_write(pytester: pytest.Pytes
     done = run(pytester)
     assert sum(done.parseoutcomes().values()) == 1
     assert "passed" not in done.parseoutcomes()
-    done.stdout.fnmatch_lines([reason, "Write this into conftest.py:", "def realtime():", "*[[]no-realtime[]]*"])
+    done.stdout.fnmatch_lines([reason, "Write into conftest.py:", "def realtime():", "*[[]no-realtime[]]*"])
     done.stdout.no_fnmatch_line("*Traceback*")
 
 

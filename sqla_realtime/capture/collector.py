@@ -45,11 +45,14 @@ class Collector:
             return self._collect(connection, ledger, net)
         except Exception:
             log.exception("The rows of a transaction could not be collected; their readers reload. [capture-failed]")
-            mappers = ledger.lost | {touch.subject for touch in net.values()}
-            return Commit((), frozenset(text for mapper in mappers for text in self._registry.of(mapper).patterns))
+            return Commit((), frozenset(self._doubt(ledger.lost | {touch.subject for touch in net.values()})))
+
+    def _doubt(self, mappers: Iterable[Mapper[Any]]) -> set[str]:
+        """The patterns of rows of these mappers, whatever subclass they may be."""
+        return {each.pattern.text for mapper in mappers for each in self._registry.related(mapper)}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
-        doubt = {text for mapper in ledger.lost for text in self._registry.of(mapper).patterns}
+        doubt = self._doubt(ledger.lost)
         touched: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         for (_, key), touch in net.items():
             touched[touch.subject][key] = touch
@@ -59,7 +62,7 @@ class Collector:
             wanted = [each for each in publications if self._wants(each.pattern.text)]
             doubt.update(each.pattern.text for each in publications if each not in wanted)
             images = self._read(connection, ledger, mapper, tuple(wanted), rows) if wanted else {}
-            if images is None:
+            if images is None or not _match(images, rows):
                 doubt.update(each.pattern.text for each in wanted)
             else:
                 found = (_Row(mapper, key, touch, images.get(key)) for key, touch in rows.items())
@@ -101,7 +104,20 @@ class _Row:
 
     @property
     def id(self) -> str:
-        return key_text(self.key)
+        return key_text(self.key) if self.image is None else self.image.id
+
+
+def _match(images: dict[Key, Image], rows: Mapping[Key, Touch]) -> bool:
+    """Give each row its image, where the database spells its key otherwise than the application did (7 for "7").
+
+    False where images are left over: a row is stored under a key by which nobody here knows it.
+    """
+    strangers = {image.id: key for key, image in images.items() if key not in rows}
+    if strangers:
+        for key in rows:
+            if key not in images and key_text(key) in strangers:
+                images[key] = images.pop(strangers.pop(key_text(key)))
+    return not strangers
 
 
 def _tell(rows: Iterable[_Row], publications: Sequence[Publication], doubt: set[str]) -> Iterator[tuple[int, Change]]:

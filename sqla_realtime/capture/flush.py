@@ -169,7 +169,7 @@ class FlushWatcher:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}
         elif old_key != key or not scene.family.decisive.isdisjoint(touched):
-            before |= self._origin(scene, old_key, scene.session.dirty)
+            before |= self._origin(scene, old_key, scene.session.dirty) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -180,7 +180,9 @@ class FlushWatcher:
         key = _identity(target)
         self._cascade(scene, key, scene.session.deleted)
         before = self._origin(scene, key, scene.session.deleted) if scene.wanted else {}
-        self._record(scene, key, Touch("destroy", scene.mapper, before))
+        # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
+        if before is not None:
+            self._record(scene, key, Touch("destroy", scene.mapper, before))
 
     def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
         if not scene.family.publications:
@@ -188,10 +190,10 @@ class FlushWatcher:
         touch.order = next(self._order)
         scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
 
-    def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values:
-        """The stored values that decide the channels of the row ``key``, before its statement is sent."""
+    def _origin(self, scene: _Scene, key: Key, others: Iterable[object]) -> Values | None:
+        """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
         self._look_up(scene, key, others)
-        return self._origins[scene.session].pop(key, {})
+        return self._origins[scene.session].pop(key, None)
 
     def _look_up(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
         """Read and lock the row ``key``, as its statement is about to do.
@@ -200,7 +202,7 @@ class FlushWatcher:
         the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
         """
         origins = self._origins.setdefault(scene.session, {})
-        if scene.family.decisive and key not in origins:
+        if key not in origins:
             keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
             names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -18,6 +19,7 @@ from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.ledger import Ledger, Ledgers
+from sqla_realtime.capture.silence import is_silent
 from sqla_realtime.capture.statements import StatementWatcher
 from sqla_realtime.capture.taps import Taps
 from sqla_realtime.capture.targets import Target
@@ -60,7 +62,9 @@ class Hooks:
         cascades = Cascades(registry, wants, order, statement_rows)
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
-        self._targets: list[type[Session] | Session] = []
+        # Neither a Session nor a factory's class lives longer because it is listened to.
+        self._targets: WeakSet[type[Session] | Session] = WeakSet()
+        self._heard: WeakKeyDictionary[type[Session] | Session, dict[str, partial[None]]] = WeakKeyDictionary()
         self._states: WeakKeyDictionary[Session, _State] = WeakKeyDictionary()
         self._sessions: WeakKeyDictionary[Connection, ref[Session]] = WeakKeyDictionary()
 
@@ -69,18 +73,28 @@ class Hooks:
         self._flushes.watch(publication.mapper)
 
     def enable(self, target: Target) -> None:
-        """Listen to the Sessions of a target. Doing so twice changes nothing."""
-        if target.listen not in self._targets:
-            self._targets.append(target.listen)
-            for name in EVENTS:
-                event.listen(target.listen, name, getattr(self, f"_{name}"))
+        """Listen to the Sessions of a target, from their next transactions on. Doing so twice changes nothing."""
+        self._targets.add(target.listen)
+        if target.listen not in self._heard:
+            # Functions of its own: SQLAlchemy mixes up removals where a class and its subclass share them.
+            listeners = {name: partial(getattr(self, f"_{name}")) for name in EVENTS}
+            self._heard[target.listen] = listeners
+            for name, listener in listeners.items():
+                event.listen(target.listen, name, listener)
+        self._tidy()
 
     def disable(self, target: Target) -> None:
-        """Stop listening; transactions that are open are forgotten when they end."""
-        if target.listen in self._targets:
-            self._targets.remove(target.listen)
-            for name in EVENTS:
-                event.remove(target.listen, name, getattr(self, f"_{name}"))
+        """Listen no more, from their next transactions on: one that is open is told as a whole, or not at all."""
+        self._targets.discard(target.listen)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Take the listeners off what was disabled. Where transactions are open they stay for now, and hear them end."""
+        opened = [session for session in (each() for each in self._states.keyrefs()) if session is not None]
+        for listen in list(self._heard):
+            if listen not in self._targets and not any(listen in _targets_of(session) for session in opened):
+                for name, listener in self._heard.pop(listen).items():
+                    event.remove(listen, name, listener)
 
     @property
     def enabled(self) -> bool:
@@ -100,9 +114,16 @@ class Hooks:
         """Tell it nothing more."""
         self._taps.remove(log)
 
+    def _enter(self, session: Session) -> _State | None:
+        """What is known of a Session, None where it is none of ours."""
+        state = self._states.get(session)
+        if state is None and any(each in self._targets for each in _targets_of(session)):
+            state = self._states[session] = _State()
+        return state
+
     def _ledger_of(self, session: Session, connection: Connection) -> Ledger | None:
         state = self._states.get(session)
-        if state is None or connection not in state.connections:
+        if state is None or connection not in state.connections or is_silent(self, session):
             return None
         ledger = self._ledgers.of(connection)
         state.ledgers.add(ledger)
@@ -110,9 +131,9 @@ class Hooks:
         return ledger
 
     def _after_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        state = self._states.get(session)
+        state = self._enter(session)
         if state is None:
-            state = self._states[session] = _State()
+            return
         state.connections.add(connection)
         self._sessions[connection] = ref(session)
         if self._ledgers.listen(connection.engine):
@@ -139,14 +160,15 @@ class Hooks:
             self._statements.after(ledger, cursor.rowcount, context)
 
     def _before_flush(self, session: Session, context: Any, instances: Any) -> None:
-        state = self._states.get(session)
-        if state is None:
-            state = self._states[session] = _State()
-        state.flushing = True
-        self._flushes.start(session)
+        state = self._enter(session)
+        if state is not None:
+            state.flushing = True
+            self._flushes.start(session)
 
     def _after_flush_postexec(self, session: Session, context: Any) -> None:
-        self._states[session].flushing = False
+        state = self._states.get(session)
+        if state is not None:
+            state.flushing = False
 
     def _before_commit(self, session: Session) -> None:
         state = self._states.get(session)
@@ -186,3 +208,8 @@ class Hooks:
                 # same Session failed, or somebody's listener raised.
                 ledger.ticket.doubt()
         del self._states[session]
+
+
+def _targets_of(session: Session) -> tuple[object, ...]:
+    """Everything that enable() may have been given if it was to reach this Session."""
+    return (session, *type(session).__mro__)

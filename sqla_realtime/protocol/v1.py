@@ -30,7 +30,6 @@ from sqla_realtime.protocol.messages import (
 MAX_CHANNELS = 100
 MAX_CHANNEL = 255
 MAX_TOKEN = 8192
-MAX_POSITION = 64
 
 
 class V1:
@@ -155,6 +154,14 @@ def _text(fields: dict[str, Any], name: str, most: int) -> str | None:
     return text
 
 
+def _after(fields: dict[str, Any]) -> str | None:
+    """Whatever text it is: what is no position is one that can't be resumed from, and answered with rows."""
+    after = fields.get("after")
+    if after is not None and not isinstance(after, str):
+        raise _invalid("after", "text")
+    return after
+
+
 def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
     names = fields.get("channels")
     if (
@@ -169,7 +176,7 @@ def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
     "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN)),
-    "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _text(fields, "after", MAX_POSITION)),
+    "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _after(fields)),
     "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
     "ping": lambda fields: Ping(),
 }

@@ -7,15 +7,21 @@ from typing import Any
 
 from sqlalchemy.orm import ColumnProperty, Mapper
 
-_SECRET = re.compile(
-    r"passw|passphrase|pwd|secret|token|hash|salt|api_?key|private|credential|otp|ssn|iban|card_?n|cvv|session_?id",
-    re.IGNORECASE,
-)
+# Anywhere in a name, or as one of its words: "footprint" is no one-time password and "classname" no social security.
+_ANYWHERE = re.compile(r"passw|passphrase|secret|token|credential|api_?key|private_?key|card_?n|session_?id", re.IGNORECASE)
+_WORDS = {"pwd", "salt", "otp", "totp", "ssn", "iban", "cvv", "hash", "private"}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def looks_secret(*names: str) -> bool:
     """Whether one of these names is such that a reader would think twice before showing its values."""
-    return any(_SECRET.search(name) for name in names)
+    return any(_ANYWHERE.search(name) or _is_secret(_WORD.findall(name)) for name in names)
+
+
+def _is_secret(words: list[str]) -> bool:
+    lower = [word.lower() for word in words]
+    # is_private and has_salt tell that there is something, not what.
+    return lower[:1] not in (["is"], ["has"]) and any(word in _WORDS or word.endswith("hash") for word in lower)
 
 
 def names_of(prop: ColumnProperty[Any]) -> tuple[str, ...]:

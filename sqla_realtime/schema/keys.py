@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import decimal
 import enum
 import re
 from collections.abc import Sequence
@@ -30,4 +31,7 @@ def _part(value: Any) -> str:
         return base64.urlsafe_b64encode(bytes(value)).decode()
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        # 1, 1.0 and 1.00 are one key; which of them it is depends on who made or read it.
+        return format(value.normalize(), "f")
     return str(value)

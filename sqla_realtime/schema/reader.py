@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Image:
 
     key: tuple[Any, ...]
     mapper: Mapper[Any]
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     source: object
 
     @property
@@ -35,12 +35,14 @@ class Reader:
 
     Where every schema needs columns alone, or ``columns`` asks for no more, it fetches columns, without making
     instances; otherwise instances, in a Session of its own, with every attribute that the schemas name loaded.
+    With ``columns`` the publications may be those of subclasses too, whose own columns are then read in a second SELECT.
     """
 
     def __init__(self, mapper: Mapper[Any], publications: Sequence[Publication], *, columns: bool = False) -> None:
         self._mapper = mapper
         self._model = mapper.class_
         self._keys = _key_names(mapper)
+        self._publications = publications if columns else ()
         self._plain = columns or not any(publication.fields.needs_object for publication in publications)
         wanted = dict.fromkeys(self._keys)
         for publication in publications:
@@ -66,6 +68,7 @@ class Reader:
         for condition in key_conditions(self._key_columns, keys):
             for image in self._fetch(connection, self._statement.where(condition)):
                 images[image.key] = image
+        self._complete(connection, images.values())
         return images
 
     def matching(
@@ -80,7 +83,20 @@ class Reader:
         statement = self._statement.with_for_update(of=lock).limit(limit)
         if condition is not None:
             statement = statement.where(condition)
-        return list(self._fetch(connection, statement, parameters))
+        images = list(self._fetch(connection, statement, parameters))
+        self._complete(connection, images)
+        return images
+
+    def _complete(self, connection: Connection, images: Collection[Image]) -> None:
+        """Add what the publications of subclasses read, and rows of this mapper alone do not have."""
+        for mapper in {image.mapper for image in images}:
+            line = [each for each in self._publications if mapper.isa(each.mapper)]
+            wanted = {name for each in line for name in (*each.decisive, *each.fields.attributes)}
+            names = sorted(name for name in wanted if name in mapper.column_attrs and name not in self._names)
+            if names:
+                mine = {image.key: image for image in images if image.mapper is mapper}
+                for key, values in read_attributes(connection, mapper, names, list(mine)).items():
+                    mine[key].values.update(values)
 
     def where(self, connection: Connection, publication: Publication, values: Mapping[str, Any], limit: int) -> Iterator[Image]:
         """The rows of one channel in the order of their keys, ``limit`` at the most."""

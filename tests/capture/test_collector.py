@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, computed_field, field_validator
-from sqlalchemy import Engine, event, text
+from sqlalchemy import CHAR, Engine, Numeric, event, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.schema.publication import Publication
 from tests.support.capture import CHANNEL, Capture
 from tests.support.models import Page, PageOut, Project
+
+
+class Base(DeclarativeBase):
+    """Models of this module."""
 
 
 class Shout(BaseModel):
@@ -133,3 +139,52 @@ def test_nothing_is_read_where_nothing_published_was_touched(capture: Capture) -
         session.add(Project(id=9))
     assert not any(each.startswith("SELECT") for each in statements)
     assert capture.silent()
+
+
+class Odd(Base):
+    """Keys that databases spell in their own way."""
+
+    __tablename__ = "odd"
+    id: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+
+
+class Counted(Base):
+    """A key that may be given as text."""
+
+    __tablename__ = "counted"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Priced(Base):
+    """A key of many spellings."""
+
+    __tablename__ = "priced"
+    id: Mapped[decimal.Decimal] = mapped_column(Numeric(10, 2), primary_key=True)
+
+
+class Key(BaseModel):
+    """Nothing but a key."""
+
+    id: Any
+
+
+@pytest.mark.filterwarnings("ignore:Dialect sqlite")
+def test_keys_that_the_database_spells_otherwise(engine: Engine) -> None:
+    Base.metadata.create_all(engine)
+    capture = Capture(
+        engine, Publication(Counted, Key, "counted"), Publication(Odd, Key, "odd"), Publication(Priced, Key, "priced")
+    )
+    if engine.dialect.name == "sqlite":
+        with capture.sessions.begin() as session:
+            session.add(Counted(id="7"))
+        assert capture.told() == [['create counted Counted 7 {"id":7}']]
+    else:
+        with capture.sessions.begin() as session:
+            session.add(Odd(id="ab"))
+        assert capture.told() == [["invalidate odd"]]
+    with capture.sessions.begin() as session:
+        session.add(price := Priced(id=decimal.Decimal(1)))
+    assert [line.split(" {")[0] for line in capture.told()[0]] == ["create priced Priced 1"]
+    with capture.sessions.begin() as session:
+        session.delete(price)
+    assert capture.told() == [["destroy priced Priced 1"]]

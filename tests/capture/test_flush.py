@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import JSON, Engine, ForeignKey, event, func
+from sqlalchemy import JSON, Engine, ForeignKey, delete, event, func
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from sqla_realtime.capture import flush
 from sqla_realtime.schema.publication import Publication
 from tests.support.capture import Capture
-from tests.support.models import Page, Project
+from tests.support.models import Page, PageOut, Project
 
 
 class Base(DeclarativeBase):
@@ -80,6 +81,12 @@ class NodeOut(BaseModel):
 
     id: int
     best_id: int | None
+
+
+class ProjectOut(BaseModel):
+    """Its key."""
+
+    id: int
 
 
 @pytest.fixture
@@ -200,3 +207,25 @@ def test_a_failure_of_ours_leaves_the_flush_alone_and_readers_in_doubt(
     assert "[capture-failed]" in caplog.text
     with capture.sessions() as session:
         assert session.query(func.count(Page.id)).scalar() == 1
+
+
+def test_an_object_whose_row_is_gone_already_tells_nothing(engine: Engine) -> None:
+    capture = Capture(
+        engine, Publication(Page, PageOut, "projects/{project_id}/pages"), Publication(Project, ProjectOut, "projects")
+    )
+    with capture.sessions.begin() as session:
+        session.add_all([Project(id=5), Project(id=6), Page(id=1, project_id=5)])
+    stale = capture.sessions(expire_on_commit=False)
+    project, page = stale.get_one(Project, 6), stale.get_one(Page, 1)
+    stale.commit()
+    with capture.sessions.begin() as session:
+        session.execute(delete(Page))
+        session.execute(delete(Project).where(Project.id == 6))
+    capture.commits()
+    stale.delete(page)
+    with pytest.warns(SAWarning, match="0 were matched"):
+        stale.commit()
+    stale.delete(project)
+    with pytest.warns(SAWarning, match="0 were matched"):
+        stale.commit()
+    assert capture.silent()

@@ -6,14 +6,65 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, bindparam, delete, event, insert, literal, select, text, update
+from pydantic import BaseModel
+from sqlalchemy import Engine, ForeignKey, bindparam, delete, event, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from sqla_realtime.schema.publication import Publication
 from tests.support.capture import CHANNEL, Capture
 from tests.support.models import Page, Project
 
 DOUBT = f"invalidate {CHANNEL}"
+
+
+class Zoo(DeclarativeBase):
+    """Models with subclasses."""
+
+
+class Beast(Zoo):
+    """The base of both kinds of inheritance."""
+
+    __tablename__ = "beast"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "beast"}  # noqa: RUF012
+
+
+class Cat(Beast):
+    """Has a table of its own."""
+
+    __tablename__ = "cat"
+    id: Mapped[int] = mapped_column(ForeignKey("beast.id", ondelete="CASCADE", onupdate="CASCADE"), primary_key=True)
+    lives: Mapped[int]
+    __mapper_args__ = {"polymorphic_identity": "cat"}  # noqa: RUF012
+
+
+class Bird(Beast):
+    """Has a column in the table of the base."""
+
+    wings: Mapped[int | None]
+    __mapper_args__ = {"polymorphic_identity": "bird"}  # noqa: RUF012
+
+
+class BeastOut(BaseModel):
+    """What all have."""
+
+    id: int
+    name: str
+
+
+class CatOut(BeastOut):
+    """What cats have."""
+
+    lives: int
+
+
+class BirdOut(BeastOut):
+    """What birds have."""
+
+    wings: int | None
 
 
 @pytest.fixture
@@ -253,3 +304,38 @@ def test_without_readers_nothing_is_read(capture: Capture) -> None:
     capture.wanted = lambda pattern: False
     assert run(capture, lambda session: session.execute(update(Page).values(title="b")))[1] == [DOUBT]
     assert not any(each.startswith("SELECT") for each in statements)
+
+
+def test_a_statement_about_a_base_class_knows_the_columns_of_its_subclasses(engine: Engine) -> None:
+    """What the subclass's own publication reads is not a column of the statement's table, or not of its class."""
+    Zoo.metadata.create_all(engine)
+    capture = Capture(
+        engine,
+        Publication(Beast, BeastOut, "beasts"),
+        Publication(Cat, CatOut, "cats/{lives}"),
+        Publication(Bird, BirdOut, "birds", where=Bird.wings > 1),
+    )
+    with capture.sessions.begin() as session:
+        session.add_all([Cat(id=1, name="a", lives=9), Bird(id=2, name="a", wings=2), Bird(id=3, name="a", wings=0)])
+    capture.commits()
+    assert sorted(run(capture, lambda session: session.execute(update(Beast).values(name="b")))[1]) == [
+        'update beasts Bird 2 +name {"id":2,"name":"b"}',
+        'update beasts Bird 3 +name {"id":3,"name":"b"}',
+        'update beasts Cat 1 +name {"id":1,"name":"b"}',
+        'update birds Bird 2 +name {"id":2,"name":"b","wings":2}',
+        'update cats/9 Cat 1 +name {"id":1,"name":"b","lives":9}',
+    ]
+    assert sorted(run(capture, lambda session: session.execute(delete(Beast).where(Beast.id > 1)))[1]) == [
+        "destroy beasts Bird 2",
+        "destroy beasts Bird 3",
+        "destroy birds Bird 2",
+    ]
+
+
+def test_doubt_about_a_base_class_is_doubt_about_its_subclasses(engine: Engine) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
+    assert run(capture, lambda session: session.execute(text("UPDATE beast SET name = 'raw'")))[1] == [
+        "invalidate beasts",
+        "invalidate birds",
+    ]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.errors import NotEnableable
@@ -77,3 +78,55 @@ def test_an_async_session_and_its_scope() -> None:
 def test_anything_else_is_refused_with_what_to_pass(target: Any) -> None:
     with pytest.raises(NotEnableable, match="Pass a sessionmaker"):
         resolve(target)
+
+
+def test_a_subclass_of_async_session_gets_a_class_of_its_own() -> None:
+    class Own(AsyncSession):
+        pass
+
+    target = resolve(Own)
+    assert target.listen is Own.sync_session_class is resolve(Own).listen
+    assert target.listen is not Session
+    assert AsyncSession.sync_session_class is Session
+    assert target.session is None
+    with pytest.raises(NotEnableable, match="a subclass of AsyncSession"):
+        resolve(AsyncSession)
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("sqlite+aiosqlite:////x/y.db", "sqlite:////x/y.db"),
+        ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql+psycopg_async://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql+asyncpg://u:p@h/d?ssl=require", "postgresql+psycopg://u:p@h/d?sslmode=require"),
+        (
+            "postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0&application_name=a",
+            "postgresql+psycopg://u:p@h/d?application_name=a",
+        ),
+    ],
+)
+def test_snapshots_of_async_factories_are_read_where_their_url_points(url: str, read: str) -> None:
+    session = resolve(async_sessionmaker(create_async_engine(url))).session
+    assert session is not None
+    bind = session().get_bind()
+    assert isinstance(bind, Engine)
+    assert bind.url.render_as_string(hide_password=False) == read
+
+
+@pytest.mark.parametrize("name", ["", "/:memory:", "/file::memory:?uri=true", "/file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_can_not_be_read_by_threads(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite://{name}", poolclass=StaticPool)
+    assert resolve(async_sessionmaker(engine)).session is None
+    assert "an in-memory SQLite database is seen by nobody but" in caplog.text
+    assert "[no-bind]" in caplog.text
+
+
+def test_a_database_in_memory_that_is_shared_can() -> None:
+    engine = create_async_engine("sqlite+aiosqlite:///file:x?mode=memory&cache=shared&uri=true", poolclass=StaticPool)
+    assert resolve(async_sessionmaker(engine)).session is not None
+
+
+def test_a_factory_without_a_bind_of_its_own_is_listened_to() -> None:
+    target = resolve(async_sessionmaker())
+    assert target.session is None

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, delete, event, insert, literal, select, text, upd
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from sqla_realtime.capture.targets import resolve
 from tests.support.capture import Capture
 from tests.support.databases import postgres_engine, sqlite_engine
 from tests.support.models import Base, Page, Project
@@ -111,7 +112,7 @@ def measure(engine: Engine, write: Write) -> tuple[str, int]:
                 # Its sequence knows nothing of the keys that were given to it.
                 session.execute(text("SELECT setval('page_id_seq', 1000)"))
         if not enabled:
-            capture.hooks.disable(capture.target)
+            capture.hooks.disable(resolve(capture.sessions))
         capture.commits()
         statements: list[str] = []
 

@@ -22,7 +22,7 @@ from tests.schema.models import Team, User
     [
         "password", "passwd", "user_PASSWORD", "pwd", "secret", "client_secret", "token", "csrfToken", "hash", "pw_hash",
         "salt", "api_key", "apikey", "API_KEY", "private_key", "credentials", "otp", "totp_seed", "ssn", "iban", "card_number",
-        "cardnumber", "cvv", "session_id",
+        "cardnumber", "cvv", "session_id", "private_notes", "pwhash", "passwordHash", "userOTP",
     ],
 )  # fmt: skip
 def test_what_looks_secret(name: str) -> None:
@@ -31,7 +31,26 @@ def test_what_looks_secret(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["id", "title", "name", "user_id", "created_at", "body", "key", "pass", "position", "card", "session"]
+    "name",
+    [
+        "id",
+        "title",
+        "name",
+        "user_id",
+        "created_at",
+        "body",
+        "key",
+        "pass",
+        "position",
+        "card",
+        "session",
+        "is_private",
+        "has_salt",
+        "footprint",
+        "classname",
+        "hashtag",
+        "privately",
+    ],
 )
 def test_what_does_not(name: str) -> None:
     assert not looks_secret(name)

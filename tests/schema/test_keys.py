@@ -32,7 +32,7 @@ class Level(enum.IntEnum):
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"), (datetime.date(2024, 2, 29), "2024-02-29"),
         (datetime.datetime(2024, 2, 29, 1, 2, 3, tzinfo=datetime.UTC), "2024-02-29T01:02:03+00:00"),
         (datetime.time(1, 2), "01:02:00"),
-        (Colour.RED, "RED"), (Level.LOW, "LOW"), (Decimal("1.50"), "1.50"), (b"\xfb\xff", "-_8="),
+        (Colour.RED, "RED"), (Level.LOW, "LOW"), (Decimal("1.50"), "1.5"), (b"\xfb\xff", "-_8="),
         (memoryview(b"\xfb\xff"), "-_8="),
         ("é\n", "é\n"),
     ],

@@ -36,8 +36,7 @@ class Capture:
             self.registry.publish(publication)
             self.hooks.watch(publication)
         self.sessions: sessionmaker[Session] = sessionmaker(engine, **session)
-        self.target = resolve(target if target is not None else self.sessions)
-        self.hooks.enable(self.target)
+        self.hooks.enable(resolve(target if target is not None else self.sessions))
         self._seen = self.position()
 
     def position(self) -> Position:

@@ -149,7 +149,7 @@ FIELDS: list[dict[str, Any]] = [
     {"channels": {"a": 1}}, {"channels": [""]}, {"channels": ["x" * 256]}, {"channels": [PAGES, PAGES]}, {"channels": ["\xe9"]},
     {"channels": ["\ud800"]}, {"channels": [str(number) for number in range(101)]},
 ]  # fmt: skip
-AFTERS: list[dict[str, Any]] = [{"after": 17}, {"after": ["x.1"]}, {"after": {}}, {"after": "x" * 65}, {"after": "\xe9.1"}]
+AFTERS: list[dict[str, Any]] = [{"after": 17}, {"after": ["x.1"]}, {"after": {}}]
 
 
 @live
@@ -193,7 +193,9 @@ async def test_an_unresumable_position_is_answered_with_rows(scene: Callable[...
     made.write()
     async with Peer(made.port) as peer:
         await peer.hello()
-        for number, after in enumerate(["", ".", "nonsense", "x.1", "x.-1", "x.01", "x." + "9" * 40, "\x00.1", "../etc"]):
+        for number, after in enumerate(
+            ["", ".", "nonsense", "x.1", "x.-1", "x.01", "x." + "9" * 40, "\x00.1", "../etc", "x" * 999, "\xe9.1"]
+        ):
             answer = await peer.subscribe(PAGES, after=after, number=number)
             assert [len(item["rows"]) for item in answer["channels"]] == [1]
 
