@@ -238,7 +238,9 @@ class NoRealtime(ConfigurationError):
 
     code = "no-realtime"
     message = "The fixtures of sqla_realtime need your Realtime, but the fixture `realtime` {reason}."
-    fix = "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
+    fix = (
+        "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
+    )
 
 
 class PositionGone(RealtimeError):
