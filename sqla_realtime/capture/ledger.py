@@ -86,11 +86,7 @@ class Ledgers:
         ledger.told |= ledger.lost
         ledger.lost = set()
         if self._taps.savepoints:
-            ledger.busy = True
-            try:
-                commit = self._collect(connection, part)
-            finally:
-                ledger.busy = False
+            commit = self._collect(connection, part)
             if commit:
                 self._taps.hand_over(commit)
 

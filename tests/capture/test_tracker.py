@@ -240,6 +240,7 @@ def test_a_mark_within_savepoints_that_are_released_or_rolled_back_later(tracker
     assert kinds(tracker.mark()) == {1: "create", 2: "create"}
     tracker.record(1, touch("destroy"))
     tracker.release("b")
+    assert kinds(tracker) == {2: "create"}
     assert kinds(tracker.mark()) == {1: "destroy"}
     tracker.record(3, touch("create"))
     tracker.rollback("a")
@@ -380,6 +381,14 @@ class MarksTheTransaction(Tracker):
         return part
 
 
+class ForgetsTheMarked(Tracker):
+    """A release that merges what came since the mark alone."""
+
+    def _merge(self, later: Any) -> None:
+        later.marked = {}
+        super()._merge(later)
+
+
 S, R, B, M = "savepoint", "release", "rollback", "mark"
 
 
@@ -390,6 +399,7 @@ S, R, B, M = "savepoint", "release", "rollback", "mark"
         (ForgetsTheReleased, [(S, "x", None), ("create", 2, "a"), (R, "x", None)]),
         (RollsBackOne, [(S, "x", None), ("create", 2, "a"), (S, "y", None), (B, "x", None)]),
         (EndsTheSavepoint, [("create", 3, "a"), (S, "x", None), (B, "x", None), ("destroy", 3, "a"), (B, "x", None)]),
+        (ForgetsTheMarked, [(S, "x", None), ("create", 2, "a"), (M, "", None), (R, "x", None)]),
         (MarksTheTransaction, [(S, "x", None), ("create", 2, "a"), (M, "", None), (B, "x", None)]),
     ],
 )
