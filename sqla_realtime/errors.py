@@ -24,7 +24,8 @@
     │   ├── WeakSecret              weak-secret
     │   ├── PortInUse               port-in-use
     │   ├── NotEnabled              not-enabled
-    │   └── AlreadyInitialised      already-initialised
+    │   ├── AlreadyInitialised      already-initialised
+    │   └── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
     └── PositionGone            position-gone, raised by Broker.follow(): the log no longer reaches back that far
 """
 
@@ -230,6 +231,16 @@ class AlreadyInitialised(ConfigurationError):
     code = "already-initialised"
     message = "The Flask application {app!r} already has a Realtime."
     fix = 'Use that one: app.extensions["realtime"].'
+
+
+class NoRealtime(ConfigurationError):
+    """A test uses a fixture of the pytest plugin, which does not know the application's Realtime."""
+
+    code = "no-realtime"
+    message = "The fixtures of sqla_realtime need your Realtime, but the fixture `realtime` {reason}."
+    fix = (
+        "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
+    )
 
 
 class PositionGone(RealtimeError):

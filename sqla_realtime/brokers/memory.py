@@ -119,6 +119,13 @@ class MemoryBroker(Broker):
         with self._lock:
             return self._history.head
 
+    def held(self) -> list[Entry]:
+        """Everything that the log holds now, without waiting for COMMITs that are under way. Any thread."""
+        self._look()
+        with self._lock:
+            epoch, offset = self._history.head
+            return self._history.after(Position(epoch, offset - len(self._history)))
+
     async def follow(self, after: Position) -> AsyncGenerator[Entry]:
         wake = asyncio.Event()
         with self._lock:
@@ -143,7 +150,9 @@ class MemoryBroker(Broker):
             probing = any(place.probe for place in self._line)
             left = self._line[0].begun + self._patience - self._clock() if self._line else self._patience
         with suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), PROBE_INTERVAL if probing else max(PROBE_INTERVAL, left))
+            # wait_for() of Python 3.11 swallows a cancellation that comes together with the event.
+            async with asyncio.timeout(PROBE_INTERVAL if probing else max(PROBE_INTERVAL, left)):
+                await wake.wait()
         self._look()
 
     def _look(self) -> None:

@@ -21,6 +21,7 @@ from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.ledger import Ledger, Ledgers
 from sqla_realtime.capture.silence import is_silent
 from sqla_realtime.capture.statements import StatementWatcher
+from sqla_realtime.capture.taps import Taps
 from sqla_realtime.capture.targets import Target
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
@@ -55,7 +56,9 @@ class Hooks:
 
     def __init__(self, registry: Registry, broker: Broker, wants: Callable[[str], bool], *, statement_rows: int = 1000) -> None:
         order = itertools.count()
-        self._ledgers = Ledgers(broker, Collector(registry, wants))
+        self._taps = Taps(broker, wants)
+        wants = self._taps.wants
+        self._ledgers = Ledgers(self._taps, Collector(registry, wants))
         cascades = Cascades(registry, wants, order, statement_rows)
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
@@ -98,6 +101,19 @@ class Hooks:
     def enabled(self) -> bool:
         """Whether any Session is listened to."""
         return bool(self._targets)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some transaction has changed published rows and has not ended."""
+        return self._ledgers.waiting
+
+    def tap(self, log: Broker, *, savepoints: bool = False) -> None:
+        """Tell another log everything too. With ``savepoints`` a Session's commit inside somebody else's transaction counts."""
+        self._taps.add(log, savepoints=savepoints)
+
+    def untap(self, log: Broker) -> None:
+        """Tell it nothing more."""
+        self._taps.remove(log)
 
     def _enter(self, session: Session) -> _State | None:
         """What is known of a Session, None where it is none of ours."""
@@ -175,6 +191,8 @@ class Hooks:
                 ledger.ticket.finish(committed=True)
         if not session.in_nested_transaction():
             state.ledgers.clear()
+            for connection in list(state.connections):
+                self._ledgers.hand_over(connection)
 
     def _after_transaction_end(self, session: Session, transaction: SessionTransaction) -> None:
         state = self._states.get(session)

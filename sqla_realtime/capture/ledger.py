@@ -16,7 +16,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper
 
-from sqla_realtime.brokers.base import Broker, Outcome, Probe, Ticket
+from sqla_realtime.brokers.base import Outcome, Probe, Ticket
+from sqla_realtime.capture.taps import Taps
 from sqla_realtime.capture.tracker import Tracker
 from sqla_realtime.commit import Commit
 
@@ -26,9 +27,10 @@ class Ledger:
 
     ``owned`` is set while a Session that will tell how it ended commits the transaction. ``lost`` are mappers of which
     rows changed that could not be noted. ``expected`` is the statement under way and how many rows it was seen to change.
+    ``told`` are those that were lost in a part that was handed over.
     """
 
-    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "ticket", "tracker")
+    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "ticket", "told", "tracker")
 
     def __init__(self) -> None:
         self.tracker = Tracker()
@@ -36,6 +38,7 @@ class Ledger:
         self.ticket: Ticket | None = None
         self.owned = False
         self.lost: set[Mapper[Any]] = set()
+        self.told: set[Mapper[Any]] = set()
         self.expected: tuple[object, int, Sequence[Mapper[Any]]] | None = None
         # True while our own statements run on the Connection: their savepoints are no business of the tracker.
         self.busy = False
@@ -50,8 +53,8 @@ class Ledgers:
     All methods run in the thread that uses the Connection. Nothing here raises into the user's transaction.
     """
 
-    def __init__(self, broker: Broker, collect: Collect) -> None:
-        self._broker = broker
+    def __init__(self, taps: Taps, collect: Collect) -> None:
+        self._taps = taps
         self._collect = collect
         self._ledgers: WeakKeyDictionary[Connection, Ledger] = WeakKeyDictionary()
         self._engines: WeakSet[Engine] = WeakSet()
@@ -67,6 +70,25 @@ class Ledgers:
             ledger = self._ledgers[connection] = Ledger()
         self._name(connection, ledger)
         return ledger
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some transaction has changed published rows and has not ended."""
+        return any(each.ticket is None and (each.tracker or each.lost) for each in list(self._ledgers.values()))
+
+    def hand_over(self, connection: Connection) -> None:
+        """A Session has committed inside a transaction that goes on: tell what it did to the taps that take it for a COMMIT."""
+        ledger = self._open(connection)
+        if ledger is None:
+            return
+        part = Ledger()
+        part.tracker, part.lost = ledger.tracker.mark(), ledger.lost
+        ledger.told |= ledger.lost
+        ledger.lost = set()
+        if self._taps.savepoints:
+            commit = self._collect(connection, part)
+            if commit:
+                self._taps.hand_over(commit)
 
     def listen(self, engine: Engine) -> bool:
         """Follow the Connections of an engine from now on; False where they are followed already."""
@@ -147,11 +169,12 @@ class Ledgers:
 
     def _seal(self, connection: Connection, ledger: Ledger) -> None:
         """Turn what was tracked into the commit that will be published, with the rows as they are stored now."""
+        ledger.lost |= ledger.told
         ledger.commit = self._collect(connection, ledger)
 
     def _take_ticket(self, connection: Connection, ledger: Ledger) -> None:
         if ledger.commit:
-            ledger.ticket = self._broker.begin(ledger.commit, None if ledger.owned else _probe(connection))
+            ledger.ticket = self._taps.begin(ledger.commit, None if ledger.owned else _probe(connection))
         else:
             self._ledgers.pop(connection, None)
 

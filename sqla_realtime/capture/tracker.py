@@ -49,31 +49,41 @@ def compose(earlier: Touch | None, later: Touch) -> Touch | None:
     return Touch(kind, later.subject, {**found, **earlier.before}, touched, order, former)
 
 
+@dataclass(slots=True)
+class _Frame:
+    """One savepoint: the touches since the last mark, and those of before."""
+
+    name: str | None = None
+    rows: dict[Hashable, Touch] = field(default_factory=dict)
+    marked: dict[Hashable, Touch] = field(default_factory=dict)
+
+
 class Tracker:
     """The touches of one open transaction, by row key. Belongs to the thread that holds the transaction."""
 
     def __init__(self) -> None:
-        self._frames: list[tuple[str | None, dict[Hashable, Touch]]] = [(None, {})]
+        self._frames: list[_Frame] = [_Frame()]
 
     def record(self, key: Hashable, touch: Touch) -> None:
         """Add a touch of the row ``key`` to the innermost savepoint."""
-        _lay(self._frames[-1][1], key, touch)
+        _lay(self._frames[-1].rows, key, touch)
 
     def savepoint(self, name: str | None = None) -> None:
         """A savepoint was set; its name may become known later."""
-        self._frames.append((name, {}))
+        self._frames.append(_Frame(name))
 
     def name(self, name: str) -> None:
         """The innermost savepoint's name became known.
 
         If another one has it, the innermost was announced and never set: what it holds belongs to the one below.
         """
-        if len(self._frames) > 1 and self._frames[-1][0] is None:
-            rows = self._frames.pop()[1]
+        if len(self._frames) > 1 and self._frames[-1].name is None:
+            frame = self._frames.pop()
             if self._index(name) is None:
-                self._frames.append((name, rows))
+                frame.name = name
+                self._frames.append(frame)
             else:
-                self._merge(rows)
+                self._merge(frame)
 
     def release(self, name: str) -> None:
         """A savepoint was released, and with it every later one."""
@@ -82,39 +92,52 @@ class Tracker:
             return
         released = self._frames[index:]
         del self._frames[index:]
-        for _, rows in released:
-            self._merge(rows)
+        for frame in released:
+            self._merge(frame)
 
     def rollback(self, name: str) -> None:
         """The transaction was rolled back to a savepoint, which stays set."""
         index = self._index(name)
         if index is None:
-            self._frames = [(None, {})]
+            self._frames = [_Frame()]
         else:
             del self._frames[index:]
-            self._frames.append((name, {}))
+            self._frames.append(_Frame(name))
 
     def net(self) -> dict[Hashable, Touch]:
         """Every row that may differ after the transaction."""
         net: dict[Hashable, Touch] = {}
-        for _, rows in self._frames:
-            for key, touch in rows.items():
-                _lay(net, key, touch)
+        for layer in (*(frame.marked for frame in self._frames), *(frame.rows for frame in self._frames)):
+            _add(net, layer)
         return net
 
-    def __bool__(self) -> bool:
-        return any(rows for _, rows in self._frames)
+    def mark(self) -> Tracker:
+        """A Tracker of what came since the last mark. Nothing else is changed by it."""
+        part = Tracker()
+        for frame in self._frames:
+            _add(part._frames[0].rows, frame.rows)
+            _add(frame.marked, frame.rows)
+            frame.rows = {}
+        return part
 
-    def _merge(self, later: Mapping[Hashable, Touch]) -> None:
-        rows = self._frames[-1][1]
-        for key, touch in later.items():
-            _lay(rows, key, touch)
+    def __bool__(self) -> bool:
+        return any(frame.rows or frame.marked for frame in self._frames)
+
+    def _merge(self, later: _Frame) -> None:
+        # A mark is for all frames at once, so what any of them had before it is older than what any has had since.
+        _add(self._frames[-1].marked, later.marked)
+        _add(self._frames[-1].rows, later.rows)
 
     def _index(self, name: str) -> int | None:
         for index in range(len(self._frames) - 1, 0, -1):
-            if self._frames[index][0] == name:
+            if self._frames[index].name == name:
                 return index
         return None
+
+
+def _add(rows: dict[Hashable, Touch], later: Mapping[Hashable, Touch]) -> None:
+    for key, touch in later.items():
+        _lay(rows, key, touch)
 
 
 def _lay(rows: dict[Hashable, Touch], key: Hashable, touch: Touch) -> None:

@@ -138,6 +138,43 @@ def test_a_follower_alone_passes_a_stuck_commit_in_time() -> None:
     run(scene())
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_a_follower_that_is_cancelled_as_an_entry_comes_ends(turns: int) -> None:
+    async def scene() -> None:
+        broker = MemoryBroker()
+
+        async def follow() -> None:
+            async with aclosing(broker.follow(await broker.head())) as entries:
+                async for _ in entries:
+                    pass
+
+        following = asyncio.ensure_future(follow())
+        await asyncio.sleep(1.0)
+        broker.begin(commit(1)).finish(committed=True)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        following.cancel()
+        done, _ = await asyncio.wait([following], timeout=1.0)
+        assert done
+
+    run(scene())
+
+
+def test_what_the_log_holds_is_there_without_waiting() -> None:
+    async def scene() -> None:
+        broker = MemoryBroker(Bounds(count=2))
+        assert broker.held() == []
+        outcomes: list[Outcome] = [None]
+        for number in (1, 2):
+            broker.begin(commit(number)).finish(committed=True)
+        broker.begin(commit(3), lambda: outcomes[-1])
+        assert [entry.commit for entry in broker.held()] == [commit(1), commit(2)]
+        outcomes.append(True)
+        assert [entry.commit for entry in broker.held()] == [commit(2), commit(3)]
+
+    run(scene())
+
+
 def test_patience_and_bounds_can_be_changed() -> None:
     async def scene() -> None:
         broker, clock = patient()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
+from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.capture.ledger import _probe
+from sqla_realtime.commit import Commit
 from tests.support.capture import Capture
 from tests.support.models import Page, Project
 
@@ -104,3 +107,70 @@ def test_a_phase_that_nobody_prepared_first(capture: Capture) -> None:
         session.add(Page(id=2, project_id=5))
         session.commit()
     assert [[change.id for change in commit.changes] for commit in capture.commits()] == [["2"]]
+
+
+# Commits inside a transaction that goes on.
+
+
+def joined(capture: Capture, connection: Connection, *numbers: int) -> None:
+    with capture.sessions(bind=connection) as session:
+        session.add_all(Page(id=number, project_id=5) for number in numbers)
+        session.commit()
+
+
+def ids(commits: Iterable[Commit]) -> list[list[str]]:
+    return [[change.id for change in commit.changes] for commit in commits]
+
+
+def held(tap: MemoryBroker) -> list[list[str]]:
+    return ids(entry.commit for entry in tap.held())
+
+
+def test_a_part_is_handed_over_once_and_the_log_is_told_the_whole(capture: Capture) -> None:
+    tap = MemoryBroker()
+    with capture.engine.connect() as connection, connection.begin() as transaction:
+        joined(capture, connection, 2)
+        capture.hooks.tap(tap, savepoints=True)
+        joined(capture, connection, 3)
+        joined(capture, connection)
+        joined(capture, connection, 4, 5)
+        assert held(tap) == [["3"], ["4", "5"]]
+        assert capture.silent()
+        assert capture.hooks.waiting
+        capture.hooks.untap(tap)
+        joined(capture, connection, 6)
+        transaction.commit()
+    assert held(tap) == [["3"], ["4", "5"]]
+    assert ids(capture.commits()) == [["2", "3", "4", "5", "6"]]
+    assert not capture.hooks.waiting
+
+
+def test_a_savepoint_around_a_part_takes_it_out_of_the_whole(capture: Capture) -> None:
+    tap = MemoryBroker()
+    capture.hooks.tap(tap, savepoints=True)
+    with capture.engine.connect() as connection, connection.begin() as transaction:
+        joined(capture, connection, 2)
+        with connection.begin_nested() as savepoint:
+            joined(capture, connection, 3)
+            savepoint.rollback()
+        joined(capture, connection, 4)
+        assert held(tap) == [["2"], ["3"], ["4"]]
+        capture.hooks.untap(tap)
+        transaction.commit()
+    assert ids(capture.commits()) == [["2", "4"]]
+
+
+def test_what_was_lost_in_a_part_is_lost_in_the_whole(capture: Capture) -> None:
+    tap = MemoryBroker()
+    capture.hooks.tap(tap, savepoints=True)
+    with capture.engine.connect() as connection, connection.begin() as transaction:
+        with capture.sessions(bind=connection) as session:
+            session.execute(text("UPDATE page SET title = 'raw'"))
+            session.commit()
+        joined(capture, connection, 2)
+        assert [bool(entry.commit.invalidated) for entry in tap.held()] == [True, False]
+        capture.hooks.untap(tap)
+        transaction.commit()
+    [commit] = capture.commits()
+    assert commit.invalidated == {"projects/{project_id}/pages"}
+    assert ids([commit]) == [["2"]]

@@ -206,6 +206,48 @@ def test_a_savepoint_that_was_announced_and_never_set_belongs_to_the_one_below(t
     assert kinds(tracker) == {2: "create"}
 
 
+# Marks: what came since the last one.
+
+
+def test_a_mark_gives_what_came_since_the_last_one_and_changes_nothing_else(tracker: Tracker) -> None:
+    tracker.record(1, touch("create", order=1))
+    assert kinds(tracker.mark()) == {1: "create"}
+    tracker.record(1, touch("update", "a", before={"a": 1}, order=2))
+    tracker.record(2, touch("create", order=3))
+    part = tracker.mark()
+    assert part.net() == {1: touch("update", "a", before={"a": 1}, order=2), 2: touch("create", order=3)}
+    assert not tracker.mark()
+    assert tracker
+    assert kinds(tracker) == {1: "create", 2: "create"}
+    tracker.record(1, touch("destroy"))
+    assert kinds(tracker.mark()) == {1: "destroy"}
+    assert kinds(tracker) == {2: "create"}
+
+
+def test_a_part_is_not_changed_by_what_comes_later(tracker: Tracker) -> None:
+    tracker.record(1, touch("create"))
+    part = tracker.mark()
+    tracker.record(1, touch("destroy"))
+    tracker.rollback("earlier")
+    assert kinds(part) == {1: "create"}
+
+
+def test_a_mark_within_savepoints_that_are_released_or_rolled_back_later(tracker: Tracker) -> None:
+    tracker.savepoint("a")
+    tracker.record(1, touch("create"))
+    tracker.savepoint("b")
+    tracker.record(2, touch("create"))
+    assert kinds(tracker.mark()) == {1: "create", 2: "create"}
+    tracker.record(1, touch("destroy"))
+    tracker.release("b")
+    assert kinds(tracker) == {2: "create"}
+    assert kinds(tracker.mark()) == {1: "destroy"}
+    tracker.record(3, touch("create"))
+    tracker.rollback("a")
+    assert kinds(tracker) == {}
+    assert not tracker.mark()
+
+
 # Random transactions: the model keeps every row, copies them at savepoints and puts the copies back.
 
 
@@ -235,7 +277,9 @@ class Model:
 
 
 ACTIONS = st.tuples(st.sampled_from(["create", "update", "blind", "destroy"]), st.integers(0, 3), st.sampled_from("ab"))
-POINTS = st.tuples(st.sampled_from(["savepoint", "announced", "release", "rollback"]), st.sampled_from("xyz"), st.none())
+POINTS = st.tuples(
+    st.sampled_from(["savepoint", "announced", "release", "rollback", "mark"]), st.sampled_from("xyz"), st.none()
+)
 
 
 def replay(tracker: Tracker, steps: list[tuple[str, Any, Any]]) -> tuple[dict[int, dict[str, int]], Model]:
@@ -259,6 +303,8 @@ def replay(tracker: Tracker, steps: list[tuple[str, Any, Any]]) -> tuple[dict[in
                 model.rows = deepcopy(model.saved[index][1])
             del model.saved[index + (kind == "rollback") :]
             getattr(tracker, kind)(key)
+        elif kind == "mark":
+            tracker.mark()
         elif (done := model.act(kind, key, attribute)) is not None:
             tracker.record(key, done)
     return start, model
@@ -313,7 +359,7 @@ class RollsBackOne(Tracker):
 
     def rollback(self, name: str) -> None:
         self._frames.pop()
-        self._frames.append((name, {}))
+        self.savepoint(name)
 
 
 class EndsTheSavepoint(Tracker):
@@ -324,7 +370,26 @@ class EndsTheSavepoint(Tracker):
         self._frames.pop()
 
 
-S, R, B = "savepoint", "release", "rollback"
+class MarksTheTransaction(Tracker):
+    """A mark that takes what it gives away out of its savepoint."""
+
+    def mark(self) -> Tracker:
+        part = super().mark()
+        for frame in self._frames[1:]:
+            self._frames[0].marked |= frame.marked
+            frame.marked = {}
+        return part
+
+
+class ForgetsTheMarked(Tracker):
+    """A release that merges what came since the mark alone."""
+
+    def _merge(self, later: Any) -> None:
+        later.marked = {}
+        super()._merge(later)
+
+
+S, R, B, M = "savepoint", "release", "rollback", "mark"
 
 
 @pytest.mark.parametrize(
@@ -334,6 +399,8 @@ S, R, B = "savepoint", "release", "rollback"
         (ForgetsTheReleased, [(S, "x", None), ("create", 2, "a"), (R, "x", None)]),
         (RollsBackOne, [(S, "x", None), ("create", 2, "a"), (S, "y", None), (B, "x", None)]),
         (EndsTheSavepoint, [("create", 3, "a"), (S, "x", None), (B, "x", None), ("destroy", 3, "a"), (B, "x", None)]),
+        (ForgetsTheMarked, [(S, "x", None), ("create", 2, "a"), (M, "", None), (R, "x", None)]),
+        (MarksTheTransaction, [(S, "x", None), ("create", 2, "a"), (M, "", None), (B, "x", None)]),
     ],
 )
 def test_the_model_finds_planted_faults(faulty: Callable[[], Tracker], steps: list[tuple[str, Any, Any]]) -> None:

@@ -64,5 +64,16 @@ def test_taking_the_public_names_loads_nothing_heavy() -> None:
     assert heavy(loaded()["taken"]) == set()
 
 
+def test_the_pytest_plugin_loads_nothing_that_pytest_does_not() -> None:
+    # pytest loads it into every test run of an environment that has the package, whatever is tested there.
+    program = (
+        "import pytest, sys; before = set(sys.modules); import sqla_realtime.pytest_plugin; "
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.split()) <= {"sqla_realtime", *sys.stdlib_module_names}
+
+
 def test_heavy_is_found() -> None:
     assert heavy(["json", "tornado.web", "psycopg_pool", "flask"]) == {"tornado", "flask"}
