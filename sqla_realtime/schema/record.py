@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic_core import to_json
+
+from sqla_realtime.schema.sendable import compiled, has_decimals, tolerant
 
 # Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
 MAX_SAFE = 2**53 - 1
@@ -20,8 +23,16 @@ class Recorder:
     """
 
     def __init__(self, schema: type[BaseModel], text_fields: frozenset[str]) -> None:
-        self._adapter = TypeAdapter(schema)
+        adapter = compiled(schema)
+        self._validator, self._serializer = adapter.validator, adapter.serializer
+        if has_decimals(adapter.core_schema):
+            self._validator, self._serializer = tolerant(schema, adapter.core_schema)
         self._text_fields = text_fields
+        # Rows come with more attributes than one schema names; where extras mean something they must not.
+        self._own: frozenset[str] | None = None
+        if schema.model_config.get("extra", "ignore") != "ignore":
+            infos = schema.model_fields.items()
+            self._own = frozenset(str(info.validation_alias or info.alias or name) for name, info in infos)
 
     def dump(self, source: object) -> bytes:
         """The record of ``source``, a mapping or an object with the schema's attributes, as UTF-8 JSON.
@@ -29,12 +40,14 @@ class Recorder:
         Raises pydantic's ValidationError for a row that the schema refuses, and PydanticSerializationError for a
         value without a JSON form.
         """
-        value = self._adapter.validate_python(source, from_attributes=True)
-        text = self._adapter.dump_json(value, by_alias=True)
+        if self._own is not None and isinstance(source, Mapping):
+            source = {name: value for name, value in source.items() if name in self._own}
+        value = self._validator.validate_python(source, from_attributes=True)
+        text = self._serializer.to_json(value, by_alias=True)
         if not self._text_fields and not _LONG_NUMBER.search(text):
             return text
-        plain: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
-        for field in self._text_fields:
+        plain: dict[str, Any] = self._serializer.to_python(value, mode="json", by_alias=True)
+        for field in self._text_fields & plain.keys():
             if type(plain[field]) is int:
                 plain[field] = str(plain[field])
         return to_json(_spell_long(plain), inf_nan_mode="null")
