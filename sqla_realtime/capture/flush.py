@@ -168,7 +168,7 @@ class FlushWatcher:
         if not scene.wanted:
             # What the object remembers may be older than the row, and is not worth a look now.
             before = {}
-        elif old_key != key or not scene.family.decisive.isdisjoint(touched):
+        elif old_key != key or not scene.family.decisive.isdisjoint(touched | scene.family.volatile):
             before |= self._origin(scene, old_key, scene.session.dirty)
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
