@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
@@ -31,14 +31,22 @@ class Family:
     """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
 
     ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
-    sets in a second UPDATE of its own (post_update), without saying so.
+    sets in a second UPDATE of its own (post_update), without saying so. ``kinds`` decide its class, None where that is
+    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its tables.
     """
 
+    root: Mapper[Any]
+    kinds: frozenset[str] | None
+    twins: tuple[Mapper[Any], ...]
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
     decisive: frozenset[str]
     volatile: frozenset[str]
     late: frozenset[str]
+
+    def shifts(self, touched: frozenset[str] | None) -> bool:
+        """Whether a row may be of another class after these attributes were changed; None stands for any of them."""
+        return self.kinds is None or (bool(self.kinds) and (touched is None or not self.kinds.isdisjoint(touched)))
 
 
 class Registry:
@@ -81,8 +89,8 @@ class Registry:
         """What a row of this mapper is published as, by itself and by its ancestors."""
         family = self._by_mapper.get(mapper)
         if family is None:
-            line = set(mapper.iterate_to_root())
-            family = self._by_mapper[mapper] = _family(mapper, [each for each in self if each.mapper in line])
+            line = set(_line(mapper))
+            family = self._by_mapper[mapper] = self._family(mapper, [each for each in self if each.mapper in line])
         return family
 
     def published_tables(self) -> list[Table]:
@@ -102,11 +110,7 @@ class Registry:
 
     def related(self, mapper: Mapper[Any]) -> list[Publication]:
         """The publications of a mapper, its ancestors and its descendants: whatever a row read through it may be."""
-        return [
-            each
-            for each in self
-            if each.mapper.base_mapper is mapper.base_mapper and (mapper.isa(each.mapper) or each.mapper.isa(mapper))
-        ]
+        return [each for each in self if each.mapper in _line(mapper) or mapper in _line(each.mapper)]
 
     def _hierarchies(self) -> list[Mapper[Any]]:
         return list(dict.fromkeys(each.mapper for each in self))
@@ -133,6 +137,21 @@ class Registry:
         """The patterns with a rule and without publications: misspelt, most likely."""
         return [text for text in self._rules if text not in self._publications]
 
+    def _family(self, mapper: Mapper[Any], publications: list[Publication]) -> Family:
+        root = _root(mapper)
+        tables = _tables(mapper)
+        sharing = {each: _root(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
+        return Family(
+            root,
+            _kinds(root),
+            tuple(each for each, other in sharing.items() if other is not root),
+            tuple(publications),
+            frozenset(each.pattern.text for each in publications),
+            frozenset(name for each in publications for name in each.decisive),
+            frozenset(name for each in publications for name in each.volatile),
+            frozenset(_late(mapper)),
+        )
+
     def _admit(self, pattern: Pattern) -> None:
         for other in self._patterns.values():
             if pattern.overlaps(other):
@@ -140,14 +159,25 @@ class Registry:
         self._patterns.setdefault(pattern.text, pattern)
 
 
-def _family(mapper: Mapper[Any], publications: list[Publication]) -> Family:
-    return Family(
-        tuple(publications),
-        frozenset(each.pattern.text for each in publications),
-        frozenset(name for each in publications for name in each.decisive),
-        frozenset(name for each in publications for name in each.volatile),
-        frozenset(_late(mapper)),
-    )
+def _line(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
+    """A mapper and those of its ancestors whose SELECT finds its rows."""
+    yield mapper
+    parent = mapper.inherits
+    # A concrete one has a table of its own, which its parent reads only if it is told to (with a polymorphic union).
+    if parent is not None and not (mapper.concrete and parent.polymorphic_on is None):
+        yield from _line(parent)
+
+
+def _root(mapper: Mapper[Any]) -> Mapper[Any]:
+    return mapper if mapper.inherits is None or mapper.concrete else _root(mapper.inherits)
+
+
+def _kinds(root: Mapper[Any]) -> frozenset[str] | None:
+    if root.concrete or root.polymorphic_on is None:
+        return frozenset()
+    if isinstance(root.polymorphic_on, Column) and root.polymorphic_on in root.columns.values():
+        return frozenset({root.get_property_by_column(root.polymorphic_on).key})
+    return None
 
 
 def _tables(mapper: Mapper[Any]) -> list[Table]:
