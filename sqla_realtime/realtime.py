@@ -76,6 +76,9 @@ class Realtime:
         where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, the model's own by
         default. ``expose`` are fields that look secret and are sent on purpose.
 
+        A column that a trigger changes must say so in its mapping, ``server_onupdate=FetchedValue()``: an UPDATE that
+        shows in such columns alone is noticed by nothing else.
+
         Raises DeclarationError: everything that can be wrong with it is found now.
         """
         made = []

@@ -113,7 +113,7 @@ class Cascades:
             for image in images:
                 if self._registry.of(image.mapper).observed:
                     touch = Touch("update", image.mapper, image.values, order=next(self._order))
-                    ledger.tracker.record((image.mapper.base_mapper.class_, image.key), touch)
+                    ledger.tracker.record((self._registry.of(image.mapper).root.class_, image.key), touch)
 
 
 def rows_with_keys(mapper: Mapper[Any], keys: Sequence[Key]) -> Iterator[Rows]:

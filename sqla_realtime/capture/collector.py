@@ -54,19 +54,16 @@ class Collector:
         return {text for mapper in mappers for text in self._registry.patterns(mapper)}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
-        # A row that has become another class's is told by no message of one class.
-        turned = {mapper for touch in net.values() if touch.former is not None for mapper in (touch.former, touch.subject)}
-        doubt = self._doubt(ledger.lost | turned)
+        doubt = self._doubt(ledger.lost)
         net = self._relations.expand(connection, ledger, dict(net), doubt)
-        touched: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
-        for (_, key), touch in net.items():
-            touched[touch.subject][key] = touch
         told: list[tuple[int, Change]] = []
-        for mapper, rows in touched.items():
-            publications = self._registry.of(mapper).publications
+        for mapper, rows in self._by_class(connection, ledger, net).items():
+            mappers = {mapper, *(touch.subject for touch in rows.values())}
+            publications = dict.fromkeys(one for each in mappers for one in self._registry.of(each).publications)
             wanted = [each for each in publications if self._wants(each.pattern.text)]
             doubt.update(each.pattern.text for each in publications if each not in wanted)
-            images = self._read(connection, ledger, mapper, tuple(wanted), rows) if wanted else {}
+            own = tuple(each for each in self._registry.of(mapper).publications if each in wanted)
+            images = self._read(connection, ledger, mapper, own, rows) if own else {}
             if images is None or not _match(images, rows):
                 doubt.update(each.pattern.text for each in wanted)
             else:
@@ -74,6 +71,24 @@ class Collector:
                 told += _tell(found, wanted, doubt)
         told.sort(key=lambda item: item[0])
         return Commit(tuple(change for _, change in told), frozenset(doubt))
+
+    def _by_class(
+        self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]
+    ) -> dict[Mapper[Any], dict[Key, Touch]]:
+        """The touched rows by what they are mapped by now, which is not what it was where a discriminator was rewritten."""
+        found: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
+        unsure: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
+        for (_, key), touch in net.items():
+            family = self._registry.of(touch.subject)
+            if touch.kind != "destroy" and family.shifts(touch.touched):
+                unsure[family.root][key] = touch
+            else:
+                found[touch.subject][key] = touch
+        for root, rows in unsure.items():
+            images = self._read(connection, ledger, root, (), rows) or {}
+            for key, touch in rows.items():
+                found[images[key].mapper if key in images else touch.subject][key] = touch
+        return found
 
     def _read(
         self,
@@ -101,7 +116,7 @@ class Collector:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One touched row, and its image where it is still stored."""
+    """One touched row: what it is mapped by, which its touch may tell otherwise, and its image where it is stored."""
 
     mapper: Mapper[Any]
     key: Key
@@ -146,8 +161,10 @@ def _tell(rows: Iterable[_Row], publications: Sequence[Publication], doubt: set[
 def _places(publication: Publication, row: _Row) -> tuple[Collection[str], Collection[str]] | None:
     """The channels that the row was in and is in, or None where that can't be told."""
     try:
-        old = _old_channels(publication, row)
-        new = () if row.image is None else publication.channels(row.image.values)
+        was = row.touch.subject
+        old = _old_channels(publication, row) if was is row.mapper or was.isa(publication.mapper) else ()
+        is_one = row.image is not None and (was is row.mapper or row.mapper.isa(publication.mapper))
+        new = publication.channels(row.image.values) if row.image is not None and is_one else ()
     except Exception:
         log.exception("The channels of a row of %s are not known. [route-failed]", row.mapper.class_.__name__)
         return None
@@ -172,6 +189,12 @@ def _old_channels(publication: Publication, row: _Row) -> tuple[str, ...] | None
 def _changes(publication: Publication, row: _Row, old: Collection[str], new: Collection[str]) -> Iterator[Change]:
     """What one publication tells of one row, whose channels were ``old`` and are ``new``; its record is made once."""
     cls, image = publication.cls(row.mapper), row.image
+    if row.mapper is not row.touch.subject and publication.cls(row.touch.subject) != cls:
+        # The class is part of the key: to whoever knows the one, the other is another row.
+        yield from (Change(channel, "destroy", publication.cls(row.touch.subject), row.id) for channel in old)
+        record = publication.recorder.dump(image.source) if image is not None and new else None
+        yield from (Change(channel, "create", cls, row.id, record) for channel in new)
+        return
     changed = _changed(publication, row.touch, image) if image is not None and not set(old).isdisjoint(new) else ()
     entered = [channel for channel in new if channel not in old]
     record = publication.recorder.dump(image.source) if image is not None and (entered or changed) else None

@@ -39,9 +39,8 @@ class Statement:
         return list(self.context.compiled_parameters)
 
     def sets_key(self) -> bool:
-        """Whether an UPDATE assigns to a primary key or a discriminator: which rows they become can't be told from here."""
-        kinds = [mapper.polymorphic_on for mapper in self.mappers if mapper.polymorphic_on is not None]
-        return self.sets(kinds) or any(self.sets(mapper.primary_key) for mapper in self.mappers)
+        """Whether an UPDATE assigns to a primary key: which rows they become can't be told from here."""
+        return any(self.sets(mapper.primary_key) for mapper in self.mappers)
 
     def sets(self, columns: Iterable[ColumnElement[Any]]) -> bool:
         """Whether an UPDATE may assign to one of these columns."""

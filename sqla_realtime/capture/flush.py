@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Connection, Table, event, inspect
+from sqlalchemy import Connection, Table, event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
 from sqlalchemy.orm.attributes import get_history
 
@@ -72,7 +72,10 @@ class FlushWatcher:
         self._followed: WeakKeyDictionary[Session, set[tuple[Mapper[Any], Key]]] = WeakKeyDictionary()
 
     def watch(self, mapper: Mapper[Any]) -> None:
-        """Listen to a published model and to its subclasses, those mapped later too."""
+        """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
+        family = self._registry.of(mapper)
+        if family.kinds != frozenset():
+            mapper = family.root
         if self._watched.isdisjoint(mapper.iterate_to_root()):
             self._watched.add(mapper)
             for name in EVENTS:
@@ -85,11 +88,10 @@ class FlushWatcher:
         sources = self._cascades.sources()
         if sources is not self._sources:
             self._sources = sources
-            for table in sources:
-                for registry in {each.mapper.registry for each in self._registry}:
-                    for mapper in registry.mappers:
-                        if table in mapper.tables:
-                            self.watch(mapper)
+            for registry in {each.mapper.registry for each in self._registry}:
+                for mapper in registry.mappers:
+                    if self._registry.of(mapper).twins or not sources.keys().isdisjoint(mapper.tables):
+                        self.watch(mapper)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
         self._note(self._switch, mapper, connection, target)
@@ -124,7 +126,12 @@ class FlushWatcher:
             ledger.lost.add(mapper)
 
     def _insert(self, scene: _Scene, target: object) -> None:
-        self._record(scene, scene.mapper.primary_key_from_instance(target), Touch("create", scene.mapper))
+        values = inspect(target).dict
+        kind = scene.mapper.polymorphic_identity
+        # Its class is the object's own, unless somebody wrote another one's discriminator into it.
+        own = scene.family.kinds is not None and all(values.get(name, kind) == kind for name in scene.family.kinds)
+        touch = Touch("create", scene.mapper, touched=frozenset() if own else None)
+        self._record(scene, scene.mapper.primary_key_from_instance(target), touch)
 
     def _cascade(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
         """This row is about to go, and with it, or after it, what the database lets go by itself."""
@@ -171,13 +178,9 @@ class FlushWatcher:
         if not touched:
             return
         self._rekey(scene, old_key, touched)
-        kind = scene.mapper.polymorphic_on
-        if isinstance(kind, Column) and scene.mapper.get_property_by_column(kind).key in touched:
-            # It becomes a row of another class.
-            scene.ledger.lost.add(scene.mapper.base_mapper)
         # What the object remembers of its row may be older than the row: only the database says what was there.
         before: Values = {}
-        if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched)):
+        if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched | scene.family.volatile)):
             before = self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
@@ -194,10 +197,12 @@ class FlushWatcher:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
 
     def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
-        if not scene.family.observed:
+        # The same row is published as something else too, in words that this mapper does not know.
+        scene.ledger.lost.update(scene.family.twins)
+        if not scene.family.observed and not scene.family.shifts(touch.touched or frozenset()):
             return
         touch.order = next(self._order)
-        scene.ledger.tracker.record((scene.mapper.base_mapper.class_, tuple(key)), touch)
+        scene.ledger.tracker.record((scene.family.root.class_, tuple(key)), touch)
 
     def _origin(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> Values | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""

@@ -190,6 +190,8 @@ class StatementWatcher:
         return True
 
     def _touch(self, statement: Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
-        if self._registry.of(mapper).observed:
+        family = self._registry.of(mapper)
+        # A statement may turn a row of a class that nobody sees into one of a class that somebody does.
+        if family.observed or family.kinds != frozenset():
             touch.order = next(self._order)
-            statement.ledger.tracker.record((mapper.base_mapper.class_, key), touch)
+            statement.ledger.tracker.record((family.root.class_, key), touch)

@@ -18,10 +18,9 @@ Kind = Literal["create", "update", "destroy"]
 class Touch:
     """What happened to one row so far.
 
-    ``subject`` is what the row is mapped by, opaque here. ``before`` are the values that its attributes had in the
-    database before, where they are known; ``touched`` the attributes that may differ now, None for any of them.
-    ``former`` is what it was mapped by before, where that is another. ``order`` sorts touches into the order in which they
-    were made.
+    ``subject`` is what the row was mapped by when it was first touched, opaque here. ``before`` are the values that its
+    attributes had in the database before, where they are known; ``touched`` the attributes that may differ now, None
+    for any of them. ``order`` sorts touches into the order in which they were made.
     """
 
     kind: Kind
@@ -29,7 +28,6 @@ class Touch:
     before: Mapping[str, Any] = field(default_factory=dict)
     touched: frozenset[str] | None = None
     order: int = 0
-    former: Any = None
 
 
 def compose(earlier: Touch | None, later: Touch) -> Touch | None:
@@ -37,16 +35,18 @@ def compose(earlier: Touch | None, later: Touch) -> Touch | None:
     if earlier is None:
         return later
     if earlier.kind == "create":
-        return None if later.kind == "destroy" else replace(earlier, subject=later.subject)
+        return None if later.kind == "destroy" else replace(earlier, touched=_either(earlier, later))
     kind: Kind = "destroy" if later.kind == "destroy" else "update"
     order = later.order if kind == "destroy" else earlier.order
-    former = earlier.former or (None if earlier.subject is later.subject else earlier.subject)
     if earlier.touched is None:
-        return Touch(kind, later.subject, earlier.before, None, order, former)
+        return Touch(kind, earlier.subject, earlier.before, None, order)
     # What the later touch found is what was there before the transaction only where the earlier one did not touch it.
     found = {name: value for name, value in later.before.items() if name not in earlier.touched}
-    touched = None if later.touched is None else earlier.touched | later.touched
-    return Touch(kind, later.subject, {**found, **earlier.before}, touched, order, former)
+    return Touch(kind, earlier.subject, {**found, **earlier.before}, _either(earlier, later), order)
+
+
+def _either(earlier: Touch, later: Touch) -> frozenset[str] | None:
+    return None if earlier.touched is None or later.touched is None else earlier.touched | later.touched
 
 
 @dataclass(slots=True)

@@ -100,7 +100,9 @@ def read_embed(
     """Check one embedded relationship; the schema of its rows. Raises SchemaUnsendable."""
 
     def refuse(reason: str, remedy: str) -> SchemaUnsendable:
-        return SchemaUnsendable(schema=schema.__name__, reason=f"{step.key} {reason}", remedy=remedy)
+        return SchemaUnsendable(
+            schema=schema.__name__, reason=f"{step.parent.class_.__name__}.{step.key} {reason}", remedy=remedy
+        )
 
     nested = embedded_schema(annotation)
     if nested is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, TypeDecorator
 from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty, SynonymProperty
 
 from sqla_realtime.errors import SchemaMismatch, SchemaUnsendable, SecretColumn
@@ -54,14 +54,8 @@ def read_fields(
 
     Raises SchemaMismatch, SecretColumn (unless ``expose`` has the field) or SchemaUnsendable.
     """
-    if schema.model_config.get("ser_json_inf_nan") == "constants":
-        raise SchemaUnsendable(
-            schema=schema.__name__,
-            reason="ser_json_inf_nan='constants' writes NaN and Infinity, which are not JSON.",
-            remedy="Remove that setting: they become null.",
-        )
-    # Names in annotations may have been defined later than the class.
-    schema.model_rebuild()
+    # Names in annotations may have been defined later than the class; what is undefined is refused where it is compiled.
+    schema.model_rebuild(raise_errors=False)
     attributes: dict[str, str] = {}
     opaque, text = set(), set()
     embeds: list[Embed] = []
@@ -142,7 +136,10 @@ def _embedded(
 
 
 def _is_big_key(column: Column[Any]) -> bool:
-    return isinstance(column.type, BigInteger) and bool(column.primary_key or column.foreign_keys)
+    kind = column.type
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return isinstance(kind, BigInteger) and bool(column.primary_key or column.foreign_keys)
 
 
 def _needs_object(mapper: Mapper[Any], schema: type[BaseModel], attributes: Collection[str]) -> bool:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic_core import to_json
+
+from sqla_realtime.schema.sendable import compiled, has_decimals, tolerant
 
 # Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
 MAX_SAFE = 2**53 - 1
@@ -22,7 +24,10 @@ class Recorder:
     """
 
     def __init__(self, schema: type[BaseModel], reads: Collection[str], text_fields: frozenset[str]) -> None:
-        self._adapter = TypeAdapter(schema)
+        adapter = compiled(schema)
+        self._validator, self._serializer = adapter.validator, adapter.serializer
+        if has_decimals(adapter.core_schema):
+            self._validator, self._serializer = tolerant(schema, adapter.core_schema)
         self._reads = tuple(reads)
         self._text_fields = text_fields
 
@@ -34,11 +39,11 @@ class Recorder:
         """
         if isinstance(source, Mapping):
             source = {name: source[name] for name in self._reads if name in source}
-        value = self._adapter.validate_python(source, from_attributes=True)
-        text = self._adapter.dump_json(value, by_alias=True)
+        value = self._validator.validate_python(source, from_attributes=True)
+        text = self._serializer.to_json(value, by_alias=True)
         if not self._text_fields and not _LONG_NUMBER.search(text):
             return text
-        plain: Any = self._adapter.dump_python(value, mode="json", by_alias=True)
+        plain: Any = self._serializer.to_python(value, mode="json", by_alias=True)
         for field in self._text_fields if isinstance(plain, dict) else ():
             # A schema may leave the field out.
             if type(plain.get(field)) is int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
@@ -32,10 +32,15 @@ class Family:
     """What a row of one mapper is to the declarations: its publications, and the attributes they turn on.
 
     ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
-    sets in a second UPDATE of its own (post_update), without saying so. ``embeds`` are where it is shown in the records of
-    others; ``patterns`` are those of all the channels where it is seen, in a record of its own or in another's.
+    sets in a second UPDATE of its own (post_update), without saying so. ``kinds`` decide its class, None where that is
+    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its tables.
+    ``embeds`` are where it is shown in the records of others; ``patterns`` are those of all the channels where it is seen,
+    in a record of its own or in another's.
     """
 
+    root: Mapper[Any]
+    kinds: frozenset[str] | None
+    twins: tuple[Mapper[Any], ...]
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
     decisive: frozenset[str]
@@ -47,6 +52,10 @@ class Family:
     def observed(self) -> bool:
         """Whether anybody can see such a row."""
         return bool(self.publications or self.embeds)
+
+    def shifts(self, touched: frozenset[str] | None) -> bool:
+        """Whether a row may be of another class after these attributes were changed; None stands for any of them."""
+        return self.kinds is None or (bool(self.kinds) and (touched is None or not self.kinds.isdisjoint(touched)))
 
 
 class Registry:
@@ -88,7 +97,7 @@ class Registry:
         """What a row of this mapper is published as, by itself and by its ancestors."""
         family = self._by_mapper.get(mapper)
         if family is None:
-            family = self._by_mapper[mapper] = _family(mapper, list(self))
+            family = self._by_mapper[mapper] = self._family(mapper)
         return family
 
     def published_tables(self) -> list[Table]:
@@ -152,6 +161,25 @@ class Registry:
         """The patterns with a rule and without publications: misspelt, most likely."""
         return [text for text in self._rules if text not in self._publications]
 
+    def _family(self, mapper: Mapper[Any]) -> Family:
+        root, line, tables = _root(mapper), set(_line(mapper)), _tables(mapper)
+        own = [each for each in self if each.mapper in line]
+        embeds = {each: [embed for embed in each.fields.embeds if embed.related in line] for each in self}
+        shown = [embed for found in embeds.values() for embed in found]
+        sharing = {each: _root(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
+        decisive = {name for each in own for name in each.decisive}
+        return Family(
+            root=root,
+            kinds=_kinds(root),
+            twins=tuple(each for each, other in sharing.items() if other is not root),
+            publications=tuple(own),
+            patterns=frozenset(each.pattern.text for each in self if each in own or embeds[each]),
+            decisive=frozenset(decisive | {name for embed in shown for name in embed.foreign_keys}),
+            volatile=frozenset(name for each in own for name in each.volatile),
+            late=frozenset(_late(mapper)),
+            embeds=tuple(shown),
+        )
+
     def _admit(self, pattern: Pattern) -> None:
         for other in self._patterns.values():
             if pattern.overlaps(other):
@@ -159,23 +187,30 @@ class Registry:
         self._patterns.setdefault(pattern.text, pattern)
 
 
-def _family(mapper: Mapper[Any], everything: list[Publication]) -> Family:
-    own = [each for each in everything if mapper.isa(each.mapper)]
-    embeds = {each: [embed for embed in each.fields.embeds if mapper.isa(embed.related)] for each in everything}
-    shown = [embed for found in embeds.values() for embed in found]
-    decisive = {name for each in own for name in each.decisive}
-    return Family(
-        publications=tuple(own),
-        patterns=frozenset(each.pattern.text for each in everything if each in own or embeds[each]),
-        decisive=frozenset(decisive | {name for embed in shown for name in embed.foreign_keys}),
-        volatile=frozenset(name for each in own for name in each.volatile),
-        late=frozenset(_late(mapper)),
-        embeds=tuple(shown),
-    )
+def _line(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
+    """A mapper and those of its ancestors whose SELECT finds its rows."""
+    yield mapper
+    parent = mapper.inherits
+    # A concrete one has a table of its own, which its parent reads only if it is told to (with a polymorphic union).
+    if parent is not None and not (mapper.concrete and parent.polymorphic_on is None):
+        yield from _line(parent)
+
+
+def _root(mapper: Mapper[Any]) -> Mapper[Any]:
+    return mapper if mapper.inherits is None or mapper.concrete else _root(mapper.inherits)
+
+
+def _kinds(root: Mapper[Any]) -> frozenset[str] | None:
+    if root.concrete or root.polymorphic_on is None:
+        return frozenset()
+    if isinstance(root.polymorphic_on, Column) and root.polymorphic_on in root.columns.values():
+        return frozenset({root.get_property_by_column(root.polymorphic_on).key})
+    return None
 
 
 def _akin(one: Mapper[Any], other: Mapper[Any]) -> bool:
-    return one.isa(other) or other.isa(one)
+    """Whether a row read through the one may be a row of the other."""
+    return one in _line(other) or other in _line(one)
 
 
 def _tables(mapper: Mapper[Any]) -> list[Table]:

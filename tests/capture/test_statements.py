@@ -354,13 +354,19 @@ def test_doubt_about_a_base_class_is_doubt_about_its_subclasses(engine: Engine) 
     ids=["bulk", "text", "attribute", "switch", "again", "statements"],
 )
 @pytest.mark.filterwarnings("ignore:Flushing object .* with incompatible polymorphic identity")
-def test_a_row_that_becomes_another_class_leaves_doubt(engine: Engine, write: Callable[[Session], Any]) -> None:
+def test_a_row_that_becomes_another_class_is_told_or_doubted(engine: Engine, write: Callable[[Session], Any]) -> None:
     Zoo.metadata.create_all(engine)
     capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
     with capture.sessions.begin() as session:
         session.add(Bird(id=1, name="a", wings=2))
     capture.commits()
-    assert {"invalidate beasts", "invalidate birds"} <= set(run(capture, write)[1])
+    told = set(run(capture, write)[1])
+    if not {"invalidate beasts", "invalidate birds"} <= told:
+        assert {each.split(" {")[0] for each in told} == {
+            "create beasts Beast 1",
+            "destroy beasts Bird 1",
+            "destroy birds Bird 1",
+        }
 
 
 def test_a_key_of_joined_inheritance_changes_without_doubt(engine: Engine) -> None:

@@ -86,6 +86,7 @@ def test_a_draft_says_what_it_leaves_out() -> None:
 @pytest.mark.parametrize("model", [User, Team])
 def test_a_draft_can_be_used_as_it_is(model: type) -> None:
     names = {"BaseModel": BaseModel, "Any": Any, "uuid": uuid, "datetime": datetime, "decimal": decimal, "tests": tests}
+    names["__name__"] = __name__
     exec(draft_schema(inspect(model)), names)  # noqa: S102
     schema = names[model.__name__ + "Out"]
     assert isinstance(schema, type)

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import inspect
 from sqlalchemy.orm import class_mapper
 
-from sqla_realtime.errors import DeclarationError, SchemaMismatch, SchemaUnsendable, SecretColumn
+from sqla_realtime.errors import DeclarationError, SchemaMismatch, SecretColumn
 from sqla_realtime.schema.fields import Fields, column_of, read_fields
 from tests.schema.models import Cat, Seat, Team, User
 
@@ -192,15 +192,6 @@ def test_a_relationship_without_a_schema_of_its_own_is_refused() -> None:
         team: Any
 
     assert "team is a relationship, and its type is no Pydantic model" in str(refused(Embedding))
-
-
-def test_constants_that_are_no_json_are_refused() -> None:
-    class Loose(BaseModel, ser_json_inf_nan="constants"):
-        name: str
-
-    error = refused(Loose)
-    assert isinstance(error, SchemaUnsendable)
-    assert "NaN" in str(error)
 
 
 @pytest.mark.parametrize(
