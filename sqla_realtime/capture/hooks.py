@@ -6,12 +6,13 @@ Called in the application's threads. No listener raises into the user's transact
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from sqla_realtime.brokers.base import Broker
@@ -63,6 +64,7 @@ class Hooks:
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
         # Neither a Session nor a factory's class lives longer because it is listened to.
+        self._lock = threading.Lock()
         self._targets: WeakSet[type[Session] | Session] = WeakSet()
         self._heard: WeakKeyDictionary[type[Session] | Session, dict[str, partial[None]]] = WeakKeyDictionary()
         self._states: WeakKeyDictionary[Session, _State] = WeakKeyDictionary()
@@ -82,7 +84,17 @@ class Hooks:
             self._heard[target.listen] = listeners
             for name, listener in listeners.items():
                 event.listen(target.listen, name, listener)
+        for engine in target.engines:
+            self._listen(engine)
         self._tidy()
+
+    def _listen(self, engine: Engine) -> None:
+        """Follow an engine's Connections. SQLAlchemy can't take listeners while others call those that are there, so the
+        engines that are known when a target is enabled get them then."""
+        with self._lock:
+            if self._ledgers.listen(engine):
+                event.listen(engine, "before_cursor_execute", self._before_cursor_execute)
+                event.listen(engine, "after_cursor_execute", self._after_cursor_execute)
 
     def disable(self, target: Target) -> None:
         """Listen no more, from their next transactions on: one that is open is told as a whole, or not at all."""
@@ -137,9 +149,7 @@ class Hooks:
             return
         state.connections.add(connection)
         self._sessions[connection] = ref(session)
-        if self._ledgers.listen(connection.engine):
-            event.listen(connection.engine, "before_cursor_execute", self._before_cursor_execute)
-            event.listen(connection.engine, "after_cursor_execute", self._after_cursor_execute)
+        self._listen(connection.engine)
 
     def _before_cursor_execute(
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine
@@ -30,10 +30,12 @@ _ASYNCPG_ALONE = ("prepared_statement_cache_size", "prepared_statement_name_func
 @dataclass(frozen=True, slots=True)
 class Target:
     """``listen`` is the Session class, or the one Session, that gets the listeners; ``session`` makes a Session that
-    reads snapshots in a thread, None where that can't be derived from what was given."""
+    reads snapshots in a thread, None where that can't be derived from what was given. ``engines`` are those that are known
+    to be used: they get their listeners now, while nobody executes anything."""
 
     listen: type[Session] | Session
     session: Callable[[], Session] | None
+    engines: tuple[Engine, ...] = ()
 
 
 def resolve(target: Any) -> Target:
@@ -41,14 +43,14 @@ def resolve(target: Any) -> Target:
     object with a scoped ``session`` such as Flask-SQLAlchemy's ``db``. Raises NotEnableable for anything else."""
     match target:
         case sessionmaker():
-            return Target(target.class_, target)
+            return Target(target.class_, target, _engines(target.kw))
         case scoped_session() | async_scoped_session():
             return resolve(target.session_factory)
         case async_sessionmaker():
             return _resolve_async(target)
         case Session():
             bind = target.bind
-            return Target(target, (lambda: Session(bind)) if isinstance(bind, Engine) else None)
+            return Target(target, (lambda: Session(bind)) if isinstance(bind, Engine) else None, _engines({"bind": bind}))
         case AsyncSession():
             return resolve(target.sync_session)
         case type() if issubclass(target, Session):
@@ -58,7 +60,7 @@ def resolve(target: Any) -> Target:
             return Target(target.sync_session_class, None)
     inner = getattr(target, "session", None)
     if isinstance(inner, scoped_session | async_scoped_session):
-        return resolve(inner)
+        return replace(resolve(inner), engines=_engines({"binds": _own_engines(target)}))
     raise NotEnableable(target=target)
 
 
@@ -103,3 +105,19 @@ def _in_memory(url: URL) -> bool:
     """Whether a SQLite database is seen by one connection only."""
     named = f"{url.database or ':memory:'}?mode={url.query.get('mode', '')}"
     return (":memory:" in named or "?mode=memory" in named) and url.query.get("cache") != "shared"
+
+
+def _engines(options: Mapping[str, Any]) -> tuple[Engine, ...]:
+    """The engines among a factory's ``bind`` and ``binds``."""
+    binds = [options.get("bind"), *(options.get("binds") or {}).values()]
+    known = [getattr(bind, "sync_engine", bind) for bind in (getattr(each, "engine", each) for each in binds)]
+    return tuple(dict.fromkeys(engine for engine in known if isinstance(engine, Engine)))
+
+
+def _own_engines(target: Any) -> Mapping[Any, Any]:
+    """Flask-SQLAlchemy keeps the engines itself, and shows them inside its application's context only."""
+    try:
+        engines: Mapping[Any, Any] = target.engines
+    except (AttributeError, LookupError, RuntimeError):
+        return {}
+    return engines

@@ -40,7 +40,8 @@ def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
     app.extensions["realtime"] = realtime
     realtime.configure(app.config, scope=app.app_context, session_cookie=SessionCookie(app))
     if db is not None:
-        realtime.enable(db)
+        with app.app_context():  # where db shows its engines
+            realtime.enable(db)
     wiring = _Wiring(realtime, app)
     app.before_request(wiring.start)
     app.add_url_rule(f"{realtime.settings.base}/<name>.js", "realtime_client", wiring.client)

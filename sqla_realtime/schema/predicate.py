@@ -40,10 +40,11 @@ class Predicate:
     """A WHERE that both sides understand. ``reads`` are the attributes that it depends on."""
 
     def __init__(self, mapper: Mapper[Any], clause: ColumnElement[bool]) -> None:
-        self.clause = clause
+        # A mapped attribute stands for its column.
+        self.clause = clause.__clause_element__() if hasattr(clause, "__clause_element__") else clause
         self._mapper = mapper
         self._reads: set[str] = set()
-        self._evaluate = self._compile(clause)
+        self._evaluate = self._compile(self.clause)
         self.reads = frozenset(self._reads)
 
     def __call__(self, values: Mapping[str, Any]) -> bool:

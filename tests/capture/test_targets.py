@@ -36,7 +36,7 @@ def test_an_object_with_a_scoped_session_is_that(engine: Engine) -> None:
     class Db:
         session = scoped_session(sessionmaker(engine))
 
-    assert resolve(Db()) == resolve(Db.session)
+    assert resolve(Db()).listen is resolve(Db.session).listen
 
 
 def test_a_class_does_not_know_its_database() -> None:

@@ -184,6 +184,11 @@ def test_a_collation_is_refused() -> None:
         Predicate(Folded.__mapper__, Folded.word == "a")
 
 
+def test_a_column_by_itself() -> None:
+    assert Predicate(Thing.__mapper__, Thing.flag)({"flag": True})
+    assert not Predicate(Thing.__mapper__, Thing.flag)({"flag": None})
+
+
 def test_what_it_reads_is_known() -> None:
     assert Predicate(Thing.__mapper__, and_(Thing.number > 1, or_(Thing.flag, Thing.word == "a"))).reads == {
         "number",

@@ -93,8 +93,8 @@ class Writers:
         amount = chance.randint(-9, 9) or 1
         with self._sessions() as session:
             if session.get_bind().dialect.name == "sqlite":
-                # A read that becomes a write fails at once in SQLite where another writer came between.
-                session.connection().exec_driver_sql("UPDATE account SET id = id WHERE id = 0")
+                # A read that becomes a write fails at once in SQLite where another writer came between, so write first.
+                session.connection().exec_driver_sql("UPDATE project SET id = id WHERE id = 0")
             rows = session.scalars(
                 select(Account).where(Account.id.in_([giver, taker])).order_by(Account.id).with_for_update()
             ).all()
