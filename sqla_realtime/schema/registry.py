@@ -32,12 +32,14 @@ class Family:
 
     ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
     sets in a second UPDATE of its own (post_update), without saying so. ``kinds`` decide its class, None where that is
-    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its tables.
+    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its
+    tables, ``leaves`` published subclasses that the row may belong to without showing it.
     """
 
     root: Mapper[Any]
     kinds: frozenset[str] | None
     twins: tuple[Mapper[Any], ...]
+    leaves: tuple[Mapper[Any], ...]
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
     decisive: frozenset[str]
@@ -140,11 +142,14 @@ class Registry:
     def _family(self, mapper: Mapper[Any], publications: list[Publication]) -> Family:
         root = _root(mapper)
         tables = _tables(mapper)
+        # Without a discriminator a row that is written through its base does not say what else it is.
+        leaves = [each.mapper for each in self if each.mapper.isa(mapper) and each.mapper is not mapper]
         sharing = {each: _root(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
         return Family(
             root,
             _kinds(root),
             tuple(each for each, other in sharing.items() if other is not root),
+            tuple(leaves) if root.polymorphic_on is None else (),
             tuple(publications),
             frozenset(each.pattern.text for each in publications),
             frozenset(name for each in publications for name in each.decisive),
