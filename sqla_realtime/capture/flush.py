@@ -90,7 +90,8 @@ class FlushWatcher:
             self._sources = sources
             for registry in {each.mapper.registry for each in self._registry}:
                 for mapper in registry.mappers:
-                    if self._registry.of(mapper).twins or not sources.keys().isdisjoint(mapper.tables):
+                    family = self._registry.of(mapper)
+                    if family.twins or family.leaves or not sources.keys().isdisjoint(mapper.tables):
                         self.watch(mapper)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
@@ -198,7 +199,7 @@ class FlushWatcher:
 
     def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
         # The same row is published as something else too, in words that this mapper does not know.
-        scene.ledger.lost.update(scene.family.twins)
+        scene.ledger.lost.update(scene.family.twins, scene.family.leaves if touch.kind != "create" else ())
         if not scene.family.observed and not scene.family.shifts(touch.touched or frozenset()):
             return
         touch.order = next(self._order)

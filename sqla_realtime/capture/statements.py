@@ -191,6 +191,7 @@ class StatementWatcher:
 
     def _touch(self, statement: Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
         family = self._registry.of(mapper)
+        statement.ledger.lost.update(family.leaves)
         # A statement may turn a row of a class that nobody sees into one of a class that somebody does.
         if family.observed or family.kinds != frozenset():
             touch.order = next(self._order)

@@ -64,7 +64,9 @@ class Publication:
         return f"Publication({self.model.__name__}, {self.pattern.text!r})"
 
     def cls(self, mapper: Mapper[Any]) -> str:
-        """The ``class`` of a row of this mapper; a subclass is named as itself."""
+        """The ``class`` of a row of this mapper; a subclass is named as itself where it is loaded as itself."""
+        if self.mapper.polymorphic_on is None:
+            mapper = self.mapper
         if mapper is self.mapper and self._name is not None:
             return self._name
         return mapper.class_.__name__

@@ -33,14 +33,15 @@ class Family:
 
     ``decisive`` decide its channels; ``volatile`` may change in any UPDATE; ``late`` are foreign keys that a flush
     sets in a second UPDATE of its own (post_update), without saying so. ``kinds`` decide its class, None where that is
-    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its tables.
-    ``embeds`` are where it is shown in the records of others; ``patterns`` are those of all the channels where it is seen,
-    in a record of its own or in another's.
+    not known. ``root`` is the mapper among whose rows its key is unique; ``twins`` are other published ones of its
+    tables, ``leaves`` published subclasses that the row may belong to without showing it. ``embeds`` are where it is shown
+    in the records of others; ``patterns`` are those of all the channels where it is seen, in its own record or in another's.
     """
 
     root: Mapper[Any]
     kinds: frozenset[str] | None
     twins: tuple[Mapper[Any], ...]
+    leaves: tuple[Mapper[Any], ...]
     publications: tuple[Publication, ...]
     patterns: frozenset[str]
     decisive: frozenset[str]
@@ -166,12 +167,15 @@ class Registry:
         own = [each for each in self if each.mapper in line]
         embeds = {each: [embed for embed in each.fields.embeds if embed.related in line] for each in self}
         shown = [embed for found in embeds.values() for embed in found]
+        # Without a discriminator a row that is written through its base does not say what else it is.
+        leaves = [each.mapper for each in self if each.mapper.isa(mapper) and each.mapper is not mapper]
         sharing = {each: _root(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
         decisive = {name for each in own for name in each.decisive}
         return Family(
             root=root,
             kinds=_kinds(root),
             twins=tuple(each for each, other in sharing.items() if other is not root),
+            leaves=tuple(leaves) if root.polymorphic_on is None else (),
             publications=tuple(own),
             patterns=frozenset(each.pattern.text for each in self if each in own or embeds[each]),
             decisive=frozenset(decisive | {name for embed in shown for name in embed.foreign_keys}),

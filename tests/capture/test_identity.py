@@ -138,6 +138,22 @@ class Saw(Tool):
     __mapper_args__ = {"concrete": True}  # noqa: RUF012
 
 
+class Part(Base):
+    """Joined inheritance without a discriminator: what is loaded as a part is a part."""
+
+    __tablename__ = "part"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(default="")
+
+
+class Screw(Part):
+    """A part with a length."""
+
+    __tablename__ = "screw"
+    id: Mapped[int] = mapped_column(ForeignKey("part.id"), primary_key=True)
+    length: Mapped[int] = mapped_column(default=1)
+
+
 class Sized(Base):
     """A class that is computed."""
 
@@ -403,6 +419,40 @@ def test_a_concrete_class_that_its_base_does_not_read(make: Callable[..., Captur
     with capture.sessions.begin() as session:
         session.get_one(Saw, 1).name = "c"
     assert capture.silent()
+
+
+@pytest.mark.parametrize("order", [(Part, Screw), (Screw, Part)])
+def test_a_hierarchy_without_a_discriminator(make: Callable[..., Capture], order: Any) -> None:
+    """Rows go by the class that the publication's own SELECT loads; a write that does not say what it wrote is doubt."""
+    capture = make(*(on(model, f"{model.__name__.lower()}s") for model in order))
+    with capture.sessions.begin() as session:
+        session.add_all([Screw(id=1), Part(id=2)])
+    [told] = brief(capture)
+    assert sorted(told) == ["create parts Part 1", "create parts Part 2", "create screws Screw 1"]
+    with capture.sessions.begin() as session:
+        session.get_one(Screw, 1).name = "b"
+    [told] = brief(capture)
+    assert sorted(told) == ["update parts Part 1 +name", "update screws Screw 1 +name"]
+    with capture.sessions.begin() as session:
+        session.get_one(Part, 1).name = "c"
+    assert brief(capture) == [["update parts Part 1 +name", "invalidate parts", "invalidate screws"]]
+    with capture.sessions.begin() as session:
+        session.execute(update(Part).where(Part.id == 1).values(name="d"))
+    assert brief(capture) == [["update parts Part 1 +name", "invalidate parts", "invalidate screws"]]
+    with capture.sessions.begin() as session:
+        session.delete(session.get_one(Screw, 1))
+    [told] = brief(capture)
+    assert sorted(told) == ["destroy parts Part 1", "destroy screws Screw 1"]
+
+
+def test_a_published_leaf_that_is_written_through_a_base_that_is_not(make: Callable[..., Capture]) -> None:
+    capture = make(on(Screw, "screws"))
+    with capture.sessions.begin() as session:
+        session.add_all([Screw(id=1), Part(id=2)])
+    assert brief(capture) == [["create screws Screw 1"]]
+    with capture.sessions.begin() as session:
+        session.get_one(Part, 1).name = "c"
+    assert brief(capture) == [["invalidate screws"]]
 
 
 def test_merge(make: Callable[..., Capture]) -> None:
