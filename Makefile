@@ -1,6 +1,9 @@
 # Every command of the project. Needs Python 3.11 or newer, GNU make and the package registries; all else is fetched.
 PYTHON ?= python3
 PORT ?= 5000
+# What `make oracle` plays: so many trees, from this seed on.
+TREES ?= 10000
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -13,7 +16,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench clean browser client-tests
+.PHONY: help demo test check format oracle bench clean browser client-tests
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -33,6 +36,9 @@ check: $(VENV)/.installed-test  ## formatting, lint, strict types, and which mod
 format: $(VENV)/.installed-test  ## put right what ruff can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database (SEED=0); tables and clients must agree
+	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
 
 bench: $(VENV)/.installed-test  ## measure on this machine; each benchmark prints ratios of one run
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

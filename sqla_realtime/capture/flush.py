@@ -182,7 +182,7 @@ class FlushWatcher:
         # What the object remembers of its row may be older than the row: only the database says what was there.
         before: Values = {}
         if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched | scene.family.volatile)):
-            before = self._origin(scene, old_key, scene.session.dirty, key_lock=old_key != key) or {}
+            before = self._origin(scene, old_key, _moving(scene), key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -228,6 +228,14 @@ class FlushWatcher:
 def _identity(target: object) -> Key:
     state: InstanceState[Any] = inspect(target)
     return tuple(state.key[1]) if state.key is not None else ()
+
+
+def _moving(scene: _Scene) -> Iterator[object]:
+    """The objects that this flush will move like the one at hand; others would be locked for nothing."""
+    for other in scene.session.dirty:
+        state: InstanceState[Any] = inspect(other)
+        if state.mapper is scene.mapper and not scene.family.decisive.isdisjoint(_touched(state.mapper, state)):
+            yield other
 
 
 def _touched(mapper: Mapper[Any], state: InstanceState[Any]) -> frozenset[str]:

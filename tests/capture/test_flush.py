@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import JSON, Engine, ForeignKey, delete, event, func
+from sqlalchemy import JSON, Engine, ForeignKey, delete, event, func, text, update
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -259,3 +259,21 @@ def test_what_was_looked_up_of_one_model_is_not_taken_for_another_with_the_same_
         moved.project_id = None
         session.delete(project)
     assert capture.told() == [["destroy projects/2/pages Page 2 (leave)", "destroy named/a Project 1"]]
+
+
+def test_a_flush_locks_no_rows_that_it_does_not_write(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        return  # one writer at a time
+    capture = Capture(engine)
+    with capture.sessions.begin() as session:
+        session.add_all([Project(id=5), Page(id=1, project_id=5, title="x"), Page(id=2, project_id=5)])
+    capture.commits()
+    with engine.connect() as other, other.begin(), capture.sessions() as session:
+        unchanged, moved = session.get_one(Page, 1), session.get_one(Page, 2)
+        other.execute(update(Page).where(Page.id == 1).values(title="y"))
+        session.execute(text("SET lock_timeout = '5s'"))
+        unchanged.title = "z"
+        unchanged.title = "x"
+        moved.project_id = None
+        session.commit()
+    assert capture.told() == [["destroy projects/5/pages Page 2 (leave)"]]
