@@ -345,7 +345,7 @@ def told_too_early(patch: Patch, when: Callable[[Session], bool]) -> None:
                 connection = next(iter(state.connections))
                 self._ledgers._seal(connection, ledger)
                 if ledger.commit:
-                    self._ledgers._broker.begin(ledger.commit).finish(committed=True)
+                    self._ledgers._taps.begin(ledger.commit).finish(committed=True)
         after(self, session)
 
     patch.setattr(Hooks, "_after_commit", early)
