@@ -219,15 +219,15 @@ class FlushWatcher:
         origins = self._origins.setdefault(scene.session, {})
         if (scene.mapper, key) not in origins:
             keys = {key, *(_identity(other) for other in others if inspect(other).mapper is scene.mapper)}
-            names = sorted(scene.family.decisive)
             with aside(scene.connection, scene.ledger):
+                names = sorted(scene.family.decisive)
                 found = read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
             origins |= {(scene.mapper, each): values for each, values in found.items()}
 
 
 def _identity(target: object) -> Key:
-    state: InstanceState[Any] = inspect(target)
-    return tuple(state.key[1]) if state.key is not None else ()
+    key = inspect(target).key
+    return () if key is None else tuple(key[1])
 
 
 def _moving(scene: _Scene) -> Iterator[object]:
@@ -243,10 +243,6 @@ def _touched(mapper: Mapper[Any], state: InstanceState[Any]) -> frozenset[str]:
 
     Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
     """
-    touched = set()
-    for name in state.committed_state:
-        if name in mapper.column_attrs:
-            added, _, deleted = get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE)
-            if added or deleted:
-                touched.add(name)
-    return frozenset(touched)
+    names = [name for name in state.committed_state if name in mapper.column_attrs]
+    histories = {name: get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE) for name in names}
+    return frozenset(name for name, (added, _, deleted) in histories.items() if added or deleted)

@@ -62,7 +62,7 @@ class Hooks:
         self._ledgers = Ledgers(self._taps, Collector(registry, wants))
         cascades = Cascades(registry, wants, order, statement_rows)
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
-        self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order, statement_rows)
+        self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order=order, limit=statement_rows)
         # Neither a Session nor a factory's class lives longer because it is listened to.
         self._lock = threading.Lock()
         self._targets: WeakSet[type[Session] | Session] = WeakSet()

@@ -61,6 +61,7 @@ class StatementWatcher:
         ledger_of: Callable[[Session, Connection], Ledger | None],
         wants: Callable[[str], bool],
         cascades: Cascades,
+        *,
         order: Iterator[int],
         limit: int,
     ) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.embeds import Embed
+from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, root_of, tables_of
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.rules import Rule, check_rule
 
@@ -104,25 +105,25 @@ class Registry:
     def published_tables(self) -> list[Table]:
         """Every table that holds part of a published row."""
         mappers = [each for mapper in self._hierarchies() for each in mapper.self_and_descendants]
-        return list(dict.fromkeys(table for mapper in mappers for table in _tables(mapper)))
+        return list(dict.fromkeys(table for mapper in mappers for table in tables_of(mapper)))
 
     def mappers(self, table: str) -> list[Mapper[Any]]:
         """The mappers through which rows of a table are published, each the topmost of its hierarchy that has the table."""
         found: dict[Mapper[Any], None] = {}
         for mapper in self._hierarchies():
-            holders = [each for each in mapper.self_and_descendants if table in {one.fullname for one in _tables(each)}]
+            holders = [each for each in mapper.self_and_descendants if table in {one.fullname for one in tables_of(each)}]
             if holders:
-                top = [each for each in holders[0].iterate_to_root() if table in {one.fullname for one in _tables(each)}][-1]
+                top = [each for each in holders[0].iterate_to_root() if table in {one.fullname for one in tables_of(each)}][-1]
                 found[top] = None
         return list(found)
 
     def related(self, mapper: Mapper[Any]) -> list[Publication]:
         """The publications of a mapper, its ancestors and its descendants: whatever a row read through it may be."""
-        return [each for each in self if _akin(each.mapper, mapper)]
+        return [each for each in self if akin(each.mapper, mapper)]
 
     def patterns(self, mapper: Mapper[Any]) -> set[str]:
         """The patterns of all the channels where a row read through a mapper may be seen."""
-        shown = (each for each in self if any(_akin(embed.related, mapper) for embed in each.fields.embeds))
+        shown = (each for each in self if any(akin(embed.related, mapper) for embed in each.fields.embeds))
         return {each.pattern.text for each in (*self.related(mapper), *shown)}
 
     def associations(self, table: str) -> list[Embed]:
@@ -163,24 +164,24 @@ class Registry:
         return [text for text in self._rules if text not in self._publications]
 
     def _family(self, mapper: Mapper[Any]) -> Family:
-        root, line, tables = _root(mapper), set(_line(mapper)), _tables(mapper)
+        root, line, tables = root_of(mapper), set(line_of(mapper)), tables_of(mapper)
         own = [each for each in self if each.mapper in line]
         embeds = {each: [embed for embed in each.fields.embeds if embed.related in line] for each in self}
         shown = [embed for found in embeds.values() for embed in found]
         # Without a discriminator a row that is written through its base does not say what else it is.
         leaves = [each.mapper for each in self if each.mapper.isa(mapper) and each.mapper is not mapper]
-        sharing = {each: _root(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
+        sharing = {each: root_of(each) for table in tables for each in self.mappers(table.fullname) if table in each.tables}
         decisive = {name for each in own for name in each.decisive}
         return Family(
             root=root,
-            kinds=_kinds(root),
+            kinds=kinds_of(root),
             twins=tuple(each for each, other in sharing.items() if other is not root),
             leaves=tuple(leaves) if root.polymorphic_on is None else (),
             publications=tuple(own),
             patterns=frozenset(each.pattern.text for each in self if each in own or embeds[each]),
             decisive=frozenset(decisive | {name for embed in shown for name in embed.foreign_keys}),
             volatile=frozenset(name for each in own for name in each.volatile),
-            late=frozenset(_late(mapper)),
+            late=frozenset(late_keys(mapper)),
             embeds=tuple(shown),
         )
 
@@ -189,45 +190,6 @@ class Registry:
             if pattern.overlaps(other):
                 raise OverlappingPatterns(pattern=pattern.text, other=other.text)
         self._patterns.setdefault(pattern.text, pattern)
-
-
-def _line(mapper: Mapper[Any]) -> Iterator[Mapper[Any]]:
-    """A mapper and those of its ancestors whose SELECT finds its rows."""
-    yield mapper
-    parent = mapper.inherits
-    # A concrete one has a table of its own, which its parent reads only if it is told to (with a polymorphic union).
-    if parent is not None and not (mapper.concrete and parent.polymorphic_on is None):
-        yield from _line(parent)
-
-
-def _root(mapper: Mapper[Any]) -> Mapper[Any]:
-    return mapper if mapper.inherits is None or mapper.concrete else _root(mapper.inherits)
-
-
-def _kinds(root: Mapper[Any]) -> frozenset[str] | None:
-    if root.concrete or root.polymorphic_on is None:
-        return frozenset()
-    if isinstance(root.polymorphic_on, Column) and root.polymorphic_on in root.columns.values():
-        return frozenset({root.get_property_by_column(root.polymorphic_on).key})
-    return None
-
-
-def _akin(one: Mapper[Any], other: Mapper[Any]) -> bool:
-    """Whether a row read through the one may be a row of the other."""
-    return one in _line(other) or other in _line(one)
-
-
-def _tables(mapper: Mapper[Any]) -> list[Table]:
-    return [table for table in mapper.tables if isinstance(table, Table)]
-
-
-def _late(mapper: Mapper[Any]) -> Iterator[str]:
-    for other in mapper.registry.mappers:
-        for relationship in other.relationships:
-            if relationship.post_update:
-                for _, column in relationship.synchronize_pairs:
-                    if column in mapper.columns.values():
-                        yield mapper.get_property_by_column(column).key
 
 
 def _check_types(publication: Publication, sibling: Publication) -> None:
