@@ -49,6 +49,11 @@ class Statement:
             return False
         return re.search(rf"(?:\bSET|,)\s*[\"`\[]?(?:{names})[\"`\]]?\s*=", self.sql) is not None
 
+    def selecting(self, mapper: Mapper[Any]) -> Mapper[Any]:
+        """The mapper whose rows it selects: a subclass in its base's table has a condition that is not in its WHERE."""
+        entity = self.dml.table._annotations.get("parentmapper")
+        return entity if entity is not None and entity.isa(mapper) else mapper
+
     def images(self, reader: Reader, mapper: Mapper[Any], limit: int) -> list[Image]:
         """The rows that an UPDATE or DELETE selects, as they are before it."""
         runs = self.parameters

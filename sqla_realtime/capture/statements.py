@@ -162,8 +162,9 @@ class StatementWatcher:
 
     def _change(self, statement: Statement, mapper: Mapper[Any]) -> int:
         """Touch the rows that an UPDATE or DELETE selects; how many they are."""
-        publications = self._registry.related(mapper)
-        reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
+        mapper = statement.selecting(mapper)
+        also = sorted(self._registry.of(mapper).decisive)
+        reader = Reader(mapper, self._registry.related(mapper), columns=True, also=also)
         with aside(statement.connection, statement.ledger):
             images = statement.images(reader, mapper, self._limit + 1)
         for image in images:

@@ -381,3 +381,20 @@ def test_a_key_of_joined_inheritance_changes_without_doubt(engine: Engine) -> No
         "destroy beasts Cat 1",
         "destroy cats Cat 1",
     ]
+
+
+def test_a_statement_about_a_subclass_looks_at_no_rows_of_its_base(engine: Engine) -> None:
+    """Nor does it lock them: the limit of one row is not reached, and nobody is waited for."""
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"), statement_rows=1)
+    with capture.sessions.begin() as session:
+        session.add_all([Beast(id=1, name="a"), Beast(id=2, name="a"), Bird(id=3, name="a", wings=2)])
+    capture.commits()
+    assert run(capture, lambda session: session.execute(update(Bird).values(name="b")))[1] == [
+        'update beasts Bird 3 +name {"id":3,"name":"b"}',
+        'update birds Bird 3 +name {"id":3,"name":"b","wings":2}',
+    ]
+    assert run(capture, lambda session: session.execute(delete(Bird).where(Bird.name == "b")))[1] == [
+        "destroy beasts Bird 3",
+        "destroy birds Bird 3",
+    ]
