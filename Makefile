@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What `make bench` runs, in this order.
-BENCHMARKS := benchmarks/latency.py
+BENCHMARKS := benchmarks/latency.py benchmarks/commit_overhead.py benchmarks/memory.py
 # Quoted for find: each client test is a file of this name.
 CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_modules/*' 2>/dev/null | sort)
 
@@ -40,7 +40,7 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database (SEED=0); tables and clients must agree
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
 
-bench: $(VENV)/.installed-test  ## measure on this machine; each benchmark prints ratios of one run
+bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prints ratios of one run
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
