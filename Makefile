@@ -6,6 +6,8 @@ TREES ?= 10000
 SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
+# A second environment, with the oldest versions that are promised to do.
+OLDEST := .venv-oldest
 
 # What `make bench` runs, in this order.
 BENCHMARKS := benchmarks/latency.py benchmarks/commit_overhead.py benchmarks/memory.py
@@ -16,7 +18,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format oracle bench clean browser client-tests
+.PHONY: help demo test oldest check format oracle bench clean browser client-tests
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -24,8 +26,11 @@ help:  ## list these commands
 demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=5000); the first line is its URL
 	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
 
-test: $(VENV)/.installed-test browser check client-tests  ## everything that CI runs: check, JavaScript tests, Python tests
+test: $(VENV)/.installed-test browser check client-tests oldest  ## everything that CI runs: check, JavaScript tests, Python tests
 	@$(BIN)/python -m pytest
+
+oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
+	@$(OLDEST)/bin/python -m pytest -q tests/capture tests/schema
 
 check: $(VENV)/.installed-test  ## formatting, lint, strict types, and which module may import which
 	@$(BIN)/ruff format --check --quiet . || { echo 'Not formatted as ruff does it; "make format" puts it right.' >&2; exit 1; }
@@ -44,7 +49,7 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 client-tests: $(VENV)/.installed-test
@@ -58,6 +63,12 @@ browser:
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml
 	@sh scripts/quietly.sh 'Installing the package and its "$*" extra into $(VENV), once' \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[$*]'
+	@touch $@
+
+$(OLDEST)/.installed: $(VENV)/.installed-test tests/oldest.txt
+	@sh scripts/quietly.sh 'Making $(OLDEST)' $(PYTHON) -m venv --clear $(OLDEST)
+	@sh scripts/quietly.sh 'Installing the oldest versions into $(OLDEST), once' \
+		$(OLDEST)/bin/python -m pip install --disable-pip-version-check --no-input -e '.[test]' -c tests/oldest.txt
 	@touch $@
 
 $(VENV)/pyvenv.cfg:
