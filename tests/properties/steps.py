@@ -209,7 +209,8 @@ def rekey(actor: Actor, a: int, b: int, c: int) -> None:
         return
     actor.exact = False
     actor.bounded(model)
-    for name, value in key(actor, model, c).items():
+    # As in add: a class of several takes no key that another may have had.
+    for name, value in key(actor, model, c if model in FLAT else 3 * c + 1).items():
         setattr(target, name, value)
 
 
