@@ -21,7 +21,7 @@ from sqla_realtime.capture.cascades import Cascades, rows_with_keys
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.schema.reader import read_attributes
+from sqla_realtime.schema.reader import Origins
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Family, Registry
 
@@ -221,7 +221,7 @@ class FlushWatcher:
             keys = {key, *(_identity(other) for other in others if inspect(other).mapper is scene.mapper)}
             with aside(scene.connection, scene.ledger):
                 names = sorted(scene.family.decisive)
-                found = read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
+                found = Origins(scene.mapper, names, key_lock=key_lock)(scene.connection, [*keys])
             origins |= {(scene.mapper, each): values for each, values in found.items()}
 
 

@@ -311,12 +311,12 @@ def a_row_that_moves_does_not_leave(patch: Patch) -> None:
 
 @mutant(2)
 def a_leave_shows_the_new_record(patch: Patch) -> None:
-    changed(patch, lambda change: replace(change, record=b"{}") if change.cause == "leave" else change)
+    changed(patch, lambda change: change._replace(record=b"{}") if change.cause == "leave" else change)
 
 
 @mutant(2)
 def a_destroy_is_called_a_leave(patch: Patch) -> None:
-    changed(patch, lambda change: replace(change, cause="leave") if change.type == "destroy" else change)
+    changed(patch, lambda change: change._replace(cause="leave") if change.type == "destroy" else change)
 
 
 @mutant(2)
