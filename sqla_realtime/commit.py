@@ -40,9 +40,8 @@ def new_epoch() -> str:
     return secrets.token_hex(6)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One row's part in a transaction, as one channel sees it.
+class Change(NamedTuple):
+    """One row's part in a transaction, as one channel sees it. A tuple, because a commit can have a hundred thousand.
 
     ``record`` is the row's JSON text in UTF-8, made once and never parsed again; None for ``destroy``. ``changed`` are
     field names, for ``update`` only. ``cause`` tells a move between channels from a birth or a death.
@@ -76,7 +75,7 @@ class Commit:
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        return sum(change.size for change in self.changes) + 200
+        return sum([change.size for change in self.changes]) + 200
 
     def in_doubt(self) -> Commit:
         """The same without a row of it: its channels have changed, or perhaps they have not."""

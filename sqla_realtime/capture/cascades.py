@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, TableClause, select
+from sqlalchemy import ColumnElement, Connection, MetaData, Table, TableClause, select
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.associations import touch_parents
@@ -40,15 +40,20 @@ class Cascades:
         self._wants = wants
         self._order = order
         self._limit = limit
+        self._published: tuple[list[Table], list[Table]] = ([], [])
+        self._metadata: list[MetaData] = []
         self._seen = -1
         self._references: dict[Table, list[Reference]] = {}
 
     def sources(self) -> dict[Table, list[Reference]]:
         """The references that lead to published rows, by the table whose rows they refer to."""
-        published = [*self._registry.published_tables(), *self._registry.association_tables()]
-        size = len(published) + sum(len(metadata.tables) for metadata in {table.metadata for table in published})
+        published, known = (self._registry.published_tables(), self._registry.association_tables()), self._published
+        if published[0] is not known[0] or published[1] is not known[1]:
+            self._metadata = list({table.metadata for tables in published for table in tables})
+            self._published, self._seen = published, -1
+        size = sum([len(metadata.tables) for metadata in self._metadata])
         if size != self._seen:
-            self._seen, self._references = size, references(published)
+            self._references, self._seen = references([*published[0], *published[1]]), size
         return self._references
 
     def reached(self, table: Table) -> set[Mapper[Any]]:

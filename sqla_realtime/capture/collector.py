@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Mapper
@@ -114,8 +113,7 @@ class Collector:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One touched row: what it is mapped by, which its touch may tell otherwise, and its image where it is stored."""
 
     mapper: Mapper[Any]
@@ -224,7 +222,7 @@ def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str,
     # What nobody knows the causes of counts as different where anything of the row itself was touched.
     own = touch.touched is None or not touch.touched <= {embed.name for embed in fields.embeds}
     opaque = fields.opaque if own else frozenset()
-    return tuple(spelled for spelled in fields.spelled if spelled in differ or spelled in opaque)
+    return tuple(spelled for spelled in publication.spelled if spelled in differ or spelled in opaque)
 
 
 def _differs(old: Any, new: Any) -> bool:

@@ -8,41 +8,29 @@ from the database just before its UPDATE or DELETE, because the object in memory
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Table, event, inspect
-from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag, Session, object_session
-from sqlalchemy.orm.attributes import get_history
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
+from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
 from sqla_realtime.capture.cascades import Cascades, rows_with_keys
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.plan import Key, Plan, Values
+from sqla_realtime.capture.scene import Others, Scene, identity, moving
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.schema.reader import read_attributes
 from sqla_realtime.schema.references import Reference
-from sqla_realtime.schema.registry import Family, Registry
+from sqla_realtime.schema.registry import Registry
 
 log = logging.getLogger(__name__)
 
 EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete")
 
-Key = tuple[Any, ...]
-Values = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """Where a row was touched. ``wanted``: whether one of its publications has readers."""
-
-    session: Session
-    ledger: Ledger
-    connection: Connection
-    mapper: Mapper[Any]
-    family: Family
-    wanted: bool
+State = InstanceState[Any]
 
 
 class FlushWatcher:
@@ -67,86 +55,109 @@ class FlushWatcher:
         self._order = order
         self._origins: WeakKeyDictionary[Session, dict[tuple[Mapper[Any], Key], Values]] = WeakKeyDictionary()
         self._watched: set[Mapper[Any]] = set()
+        self._plans: dict[Mapper[Any], Plan] = {}
+        # The last scene: a flush comes with thousands of rows of one. Another thread's in between costs a new one each.
+        self._scene: Scene | None = None
         self._sources: dict[Table, list[Reference]] = {}
         # The rows whose dependants have been looked at in this flush.
         self._followed: WeakKeyDictionary[Session, set[tuple[Mapper[Any], Key]]] = WeakKeyDictionary()
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
+        self._plans.clear()
         family = self._registry.of(mapper)
         if family.kinds != frozenset():
             mapper = family.root
         if self._watched.isdisjoint(mapper.iterate_to_root()):
             self._watched.add(mapper)
             for name in EVENTS:
-                event.listen(mapper.class_, name, getattr(self, f"_{name}"), propagate=True)
+                # Anything else would be wrapped by SQLAlchemy, in a call that costs as much as ours.
+                options: dict[str, Any] = {"propagate": True, "raw": True, "retval": True}
+                event.listen(mapper.class_, name, getattr(self, f"_{name}"), **options)
 
     def start(self, session: Session) -> None:
         """A flush begins: what an earlier one read may be old."""
+        self.end(session)
         self._origins.pop(session, None)
         self._followed.pop(session, None)
         sources = self._cascades.sources()
         if sources is not self._sources:
             self._sources = sources
+            self._plans.clear()
             for registry in {each.mapper.registry for each in self._registry}:
                 for mapper in registry.mappers:
                     family = self._registry.of(mapper)
                     if family.twins or family.leaves or not sources.keys().isdisjoint(mapper.tables):
                         self.watch(mapper)
 
-    def _before_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
-        self._note(self._switch, mapper, connection, target)
+    def end(self, session: Session) -> None:
+        """A flush or a transaction ended: nothing of this Session is kept."""
+        scene = self._scene
+        if scene is not None and scene.session is session:
+            self._scene = None
 
-    def _after_insert(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
-        self._note(self._insert, mapper, connection, target)
+    def _before_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        return self._note(self._switch, mapper, connection, state)
 
-    def _before_update(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
-        self._note(self._update, mapper, connection, target)
+    def _after_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        return self._note(self._insert, mapper, connection, state)
 
-    def _after_update(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
-        if inspect(target).key is None:
-            self._note(self._switched, mapper, connection, target)
+    def _before_update(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        return self._note(self._update, mapper, connection, state)
 
-    def _before_delete(self, mapper: Mapper[Any], connection: Connection, target: object) -> None:
-        self._note(self._delete, mapper, connection, target)
+    def _after_update(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        return self._note(self._switched, mapper, connection, state) if state.key is None else EXT_CONTINUE
 
-    def _note(
-        self, note: Callable[[_Scene, object], None], mapper: Mapper[Any], connection: Connection, target: object
-    ) -> None:
-        session = object_session(target)
-        ledger = self._ledger_of(session, connection) if session is not None else None
-        if session is None or ledger is None:
-            return
+    def _before_delete(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        return self._note(self._delete, mapper, connection, state)
+
+    def _note(self, note: Callable[[Scene, State], None], mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        scene = self._scene
+        if scene is None or not scene.covers(mapper, connection, state):
+            session = state.session
+            ledger = self._ledger_of(session, connection) if session is not None else None
+            if session is None or ledger is None:
+                return EXT_CONTINUE
+            scene = self._scene = self._enter(session, ledger, connection, mapper)
+            if scene is None:
+                return EXT_CONTINUE
         try:
-            family = self._registry.of(mapper)
-            wanted = any(map(self._wants, family.patterns))
-            note(_Scene(session, ledger, connection, mapper, family, wanted), target)
+            note(scene, state)
         except Exception:
             # The user's flush goes on. That something happened is remembered, so readers reload instead of guessing.
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
+            scene.ledger.lost.add(mapper)
+        return EXT_CONTINUE
+
+    def _enter(self, session: Session, ledger: Ledger, connection: Connection, mapper: Mapper[Any]) -> Scene | None:
+        try:
+            plan = self._plans.get(mapper)
+            if plan is None:
+                plan = self._plans[mapper] = Plan(mapper, self._registry.of(mapper), self._sources)
+            return Scene(session, ledger, connection, plan, any(map(self._wants, plan.family.patterns)))
+        except Exception:
+            log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
             ledger.lost.add(mapper)
+            return None
 
-    def _insert(self, scene: _Scene, target: object) -> None:
-        values = inspect(target).dict
-        kind = scene.mapper.polymorphic_identity
-        # Its class is the object's own, unless somebody wrote another one's discriminator into it.
-        own = scene.family.kinds is not None and all(values.get(name, kind) == kind for name in scene.family.kinds)
-        touch = Touch("create", scene.mapper, touched=frozenset() if own else None)
-        self._record(scene, scene.mapper.primary_key_from_instance(target), touch)
+    def _insert(self, scene: Scene, state: State) -> None:
+        touched: frozenset[str] | None = frozenset() if scene.plan.is_own(state) else None
+        self._record(scene, scene.plan.key(state), Touch("create", scene.mapper, touched=touched))
 
-    def _cascade(self, scene: _Scene, key: Key, others: Iterable[object]) -> None:
+    def _cascade(self, scene: Scene, key: Key, others: Others) -> None:
         """This row is about to go, and with it, or after it, what the database lets go by itself."""
-        if not any(table in self._sources for table in scene.mapper.tables):
-            return
         followed = self._followed.setdefault(scene.session, set())
-        keys = {key, *(_identity(other) for other in others if isinstance(other, scene.mapper.class_))}
+        if (scene.mapper, key) in followed:
+            return
+        model = scene.mapper.class_
+        keys = {key, *(identity(instance_state(other)) for other in others() if isinstance(other, model))}
         fresh = [each for each in keys if (scene.mapper, each) not in followed]
         followed.update((scene.mapper, each) for each in fresh)
         for rows in rows_with_keys(scene.mapper, fresh):
             self._cascades.deleted(scene.connection, scene.ledger, rows)
 
-    def _rekey(self, scene: _Scene, key: Key, touched: frozenset[str]) -> None:
-        """Columns of this row are about to change; others may refer to them."""
+    def _rekey(self, scene: Scene, key: Key, touched: frozenset[str]) -> None:
+        """Columns of this row are about to change; others refer to them."""
         columns = {column for name in touched for column in scene.mapper.attrs[name].columns}
         for rows in rows_with_keys(scene.mapper, [key]):
             for reference in self._sources.get(rows.table, ()):
@@ -156,61 +167,68 @@ class FlushWatcher:
                     self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
                     break
 
-    def _switch(self, scene: _Scene, target: object) -> None:
+    def _switch(self, scene: Scene, state: State) -> None:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
-        identity = scene.mapper.identity_key_from_instance(target)
-        if None in identity[1] or identity not in scene.session.identity_map:
+        key = scene.plan.given(state)
+        if key is None:
             return
-        former = inspect(scene.session.identity_map[identity]).mapper
+        row = scene.mapper.identity_key_from_primary_key(key, state.identity_token)
+        if row not in scene.session.identity_map:
+            return
+        former = instance_state(scene.session.identity_map[row]).mapper
         if former is not scene.mapper:
             scene.ledger.lost |= {former, scene.mapper}
         if scene.wanted:
-            self._look_up(scene, tuple(identity[1]), (), key_lock=False)
+            self._look_up(scene, key, lambda: (), key_lock=False)
 
-    def _switched(self, scene: _Scene, target: object) -> None:
-        key = tuple(scene.mapper.primary_key_from_instance(target))
+    def _switched(self, scene: Scene, state: State) -> None:
+        key = scene.plan.key(state)
         before = self._origins.get(scene.session, {}).pop((scene.mapper, key), {})
         self._record(scene, key, Touch("update", scene.mapper, before))
 
-    def _update(self, scene: _Scene, target: object) -> None:
-        state: InstanceState[Any] = inspect(target)
-        old_key, key = _identity(target), tuple(scene.mapper.primary_key_from_instance(target))
-        touched = _touched(scene.mapper, state) | scene.family.late
+    def _update(self, scene: Scene, state: State) -> None:
+        plan = scene.plan
+        touched = plan.touched(state)
         if not touched:
             return
-        self._rekey(scene, old_key, touched)
+        old_key, key = identity(state), plan.key(state)
+        if not plan.referred.isdisjoint(touched):
+            self._rekey(scene, old_key, touched)
+        whole = plan.whole(touched)
         # What the object remembers of its row may be older than the row: only the database says what was there.
         before: Values = {}
-        if scene.wanted and (old_key != key or not scene.family.decisive.isdisjoint(touched | scene.family.volatile)):
-            before = self._origin(scene, old_key, _moving(scene), key_lock=old_key != key) or {}
+        if scene.wanted and (old_key != key or not plan.family.decisive.isdisjoint(whole)):
+            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or {}
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
         else:
-            self._record(scene, key, Touch("update", scene.mapper, before, touched | scene.family.volatile))
+            self._record(scene, key, Touch("update", scene.mapper, before, whole))
 
-    def _delete(self, scene: _Scene, target: object) -> None:
-        key = _identity(target)
-        self._cascade(scene, key, scene.session.deleted)
-        before = self._origin(scene, key, scene.session.deleted, key_lock=True) if scene.wanted else {}
+    def _delete(self, scene: Scene, state: State) -> None:
+        key, session = identity(state), scene.session
+        if scene.plan.sourced:
+            self._cascade(scene, key, lambda: session.deleted)
+        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else {}
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
 
-    def _record(self, scene: _Scene, key: Sequence[Any], touch: Touch) -> None:
-        # The same row is published as something else too, in words that this mapper does not know.
-        scene.ledger.lost.update(scene.family.twins, scene.family.leaves if touch.kind != "create" else ())
-        if not scene.family.observed and not scene.family.shifts(touch.touched or frozenset()):
-            return
-        touch.order = next(self._order)
-        scene.ledger.tracker.record((scene.family.root.class_, tuple(key)), touch)
+    def _record(self, scene: Scene, key: Key, touch: Touch) -> None:
+        plan = scene.plan
+        if plan.doubted:
+            # The same row is published as something else too, in words that this mapper does not know.
+            scene.ledger.lost.update(plan.family.twins, plan.family.leaves if touch.kind != "create" else ())
+        if plan.observed or plan.family.shifts(touch.touched or frozenset()):
+            touch.order = next(self._order)
+            scene.tracker.record((plan.root, key), touch)
 
-    def _origin(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> Values | None:
+    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Values | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
         self._look_up(scene, key, others, key_lock=key_lock)
         return self._origins[scene.session].pop((scene.mapper, key), None)
 
-    def _look_up(self, scene: _Scene, key: Key, others: Iterable[object], *, key_lock: bool) -> None:
+    def _look_up(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> None:
         """Read and lock the row ``key``, as its statement is about to do; ``key_lock`` where that changes the key.
 
         ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
@@ -218,31 +236,8 @@ class FlushWatcher:
         """
         origins = self._origins.setdefault(scene.session, {})
         if (scene.mapper, key) not in origins:
-            keys = {key, *(_identity(other) for other in others if inspect(other).mapper is scene.mapper)}
+            states = map(instance_state, others())
+            keys = {key, *(identity(each) for each in states if each.mapper is scene.mapper)}
             with aside(scene.connection, scene.ledger):
-                names = sorted(scene.family.decisive)
-                found = read_attributes(scene.connection, scene.mapper, names, [*keys], key_lock=key_lock)
+                found = scene.plan.origins(scene.connection, [*keys], key_lock=key_lock)
             origins |= {(scene.mapper, each): values for each, values in found.items()}
-
-
-def _identity(target: object) -> Key:
-    key = inspect(target).key
-    return () if key is None else tuple(key[1])
-
-
-def _moving(scene: _Scene) -> Iterator[object]:
-    """The objects that this flush will move like the one at hand; others would be locked for nothing."""
-    for other in scene.session.dirty:
-        state: InstanceState[Any] = inspect(other)
-        if state.mapper is scene.mapper and not scene.family.decisive.isdisjoint(_touched(state.mapper, state)):
-            yield other
-
-
-def _touched(mapper: Mapper[Any], state: InstanceState[Any]) -> frozenset[str]:
-    """The column attributes that an UPDATE will set to something else than the object remembers.
-
-    Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
-    """
-    names = [name for name in state.committed_state if name in mapper.column_attrs]
-    histories = {name: get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE) for name in names}
-    return frozenset(name for name, (added, _, deleted) in histories.items() if added or deleted)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Select, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from sqla_realtime.brokers.base import Broker
@@ -154,6 +154,10 @@ class Hooks:
     def _before_cursor_execute(
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
+        compiled = getattr(context, "compiled", None)
+        if compiled is not None and type(compiled.statement) is Select and not compiled.ctes:
+            # Most statements. They change nothing, and need not pay for looking up whose they are.
+            return
         found = self._sessions.get(connection)
         session = found() if found is not None else None
         state = self._states.get(session) if session is not None else None
@@ -180,6 +184,7 @@ class Hooks:
         state = self._states.get(session)
         if state is not None:
             state.flushing = False
+            self._flushes.end(session)
 
     def _before_commit(self, session: Session) -> None:
         state = self._states.get(session)
@@ -210,6 +215,7 @@ class Hooks:
             return
         # A flush that failed ends its part of the transaction, and says so nowhere else.
         state.flushing = False
+        self._flushes.end(session)
         if transaction.parent is not None:
             return
         for ledger in state.ledgers:

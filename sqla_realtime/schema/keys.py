@@ -18,7 +18,8 @@ _SPECIAL = re.compile(r"[%,\x00-\x1f\x7f]")
 def key_text(key: Sequence[Any]) -> str:
     """The id of a row: its key's value as text, the parts of a composite key encoded and joined by ``,``."""
     if len(key) == 1:
-        return _part(key[0])
+        # Nearly every key there is.
+        return str(key[0]) if type(key[0]) is int else _part(key[0])
     return ",".join(_SPECIAL.sub(lambda found: quote(found.group(), safe=""), _part(value)) for value in key)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -18,6 +20,10 @@ from sqla_realtime.schema.predicate import Predicate
 from sqla_realtime.schema.record import Recorder
 from sqla_realtime.schema.route import Route
 
+# How many channels' names a publication remembers.
+NAMES = 4096
+_SPELLED_ALIKE = frozenset((int, str, uuid.UUID, datetime.date))
+
 
 class Publication:
     """What one model sends on one pattern of channels. Immutable after it is made.
@@ -25,6 +31,7 @@ class Publication:
     ``decisive`` are the attributes that decide which of the channels a row is in.
     ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
     the version counter): they are compared whenever the row was touched.
+    ``spelled`` are the record's fields in its order.
     """
 
     def __init__(
@@ -56,9 +63,11 @@ class Publication:
         self.decisive = frozenset(decisive) | (self._predicate.reads if self._predicate else frozenset())
         _check_columns(self.mapper, self.pattern, self.decisive)
         self.fields = read_fields(self.mapper, schema, expose)
+        self.spelled = self.fields.spelled
         self.recorder = Recorder(schema, self.fields.attributes, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
         self._name = name
+        self._names: dict[tuple[Any, ...], tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Publication({self.model.__name__}, {self.pattern.text!r})"
@@ -75,9 +84,25 @@ class Publication:
         """The channels of a row with these attribute values, each once."""
         if self._predicate is not None and not self._predicate(values):
             return ()
-        parameters = [values] if self._route is None else self._route(values)
-        names = (self.pattern.name(each, self.parameters) for each in parameters)
+        if self._route is None:
+            return self._named(values)
+        names = (self.pattern.name(each, self.parameters) for each in self._route(values))
         return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    def _named(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """The channel that the pattern alone makes of these values; most rows are in one that an earlier row was in."""
+        place = tuple([values[name] for name in self.pattern.placeholders])
+        # Of these alone equals are spelled alike: 1, True and 1.0 are one key of a dictionary.
+        known = self._names.get(place) if _SPELLED_ALIKE.issuperset(map(type, place)) else None
+        if known is not None:
+            return known
+        name = self.pattern.name(values, self.parameters)
+        found = () if name is None else (name,)
+        if _SPELLED_ALIKE.issuperset(map(type, place)):
+            if len(self._names) >= NAMES:
+                self._names.clear()
+            self._names[place] = found
+        return found
 
     def where(self, values: Mapping[str, Any]) -> list[ColumnElement[bool]]:
         """The WHERE of one channel: the pattern's parameters as conditions, and the publication's own."""

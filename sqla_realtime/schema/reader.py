@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, TableClause, select, tuple_
 from sqlalchemy.orm import Mapper, Session, undefer
 
 from sqla_realtime.schema.keys import key_text
+from sqla_realtime.schema.lookup import CHUNK, Lookup
 from sqla_realtime.schema.publication import Publication
 
-CHUNK = 500
 
-
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """One stored row: ``values`` are its column attributes, ``source`` is what the schemas read."""
 
     key: tuple[Any, ...]
@@ -84,12 +83,17 @@ class Reader:
 
     def by_key(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Image]:
         """The stored rows with these keys; a key without a row is left out."""
-        images = {}
-        for condition in key_conditions(self._key_columns, keys):
-            for image in self._fetch(connection, self._statement.where(condition)):
-                images[image.key] = image
+        images = {
+            image.key: image
+            for statement, parameters in self._lookup(keys, connection.dialect.name)
+            for image in self._fetch(connection, statement, parameters)
+        }
         self._complete(connection, images.values())
         return images
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self._key_columns, self._statement)
 
     def matching(
         self,
@@ -108,7 +112,7 @@ class Reader:
 
     def _complete(self, connection: Connection, images: Collection[Image]) -> None:
         """Add what the publications of subclasses read, and rows of this mapper alone do not have."""
-        for mapper in {image.mapper for image in images}:
+        for mapper in {image.mapper for image in images} if self._publications else ():
             line = [each for each in self._publications if mapper.isa(each.mapper)]
             wanted = {name for each in line for name in (*each.decisive, *each.fields.attributes)}
             names = sorted(name for name in wanted if name in mapper.column_attrs and name not in self._names)
@@ -122,51 +126,63 @@ class Reader:
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)
 
-    def _fetch(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
-        if self._plain:
-            yield from self._fetch_columns(connection, statement)
-        else:
-            yield from self._fetch_instances(connection, statement)
+    def _fetch(
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Iterator[Image]:
+        fetch = self._fetch_columns if self._plain else self._fetch_instances
+        return fetch(connection, statement, parameters)
 
-    def _fetch_columns(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
-        arity = len(self._keys)
-        identities = self._mapper.polymorphic_map
-        for row in connection.execute(statement):
-            values = dict(zip(self._names, row, strict=False))
-            mapper = self._mapper if self._discriminator is None else identities.get(row[-1], self._mapper)
-            yield Image(tuple(row[:arity]), mapper, values, values)
+    def _fetch_columns(
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
+    ) -> Iterator[Image]:
+        arity, names, mapper = len(self._keys), self._names, self._mapper
+        kinds = None if self._discriminator is None else mapper.polymorphic_map
+        for row in connection.execute(statement, parameters):
+            values = dict(zip(names, row, strict=False))
+            of = mapper if kinds is None else kinds.get(row[-1], mapper)
+            yield Image(tuple(row[:arity]), of, values, values)
 
-    def _fetch_instances(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
+    def _fetch_instances(
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
+    ) -> Iterator[Image]:
         # rollback_only: closing this Session must not end the transaction of the Connection that it borrows.
         with Session(connection, autoflush=False, join_transaction_mode="rollback_only") as session:
-            for instance in session.scalars(statement):
+            for instance in session.scalars(statement, parameters):
                 values = {name: getattr(instance, name) for name in self._names}
                 key = tuple(values[name] for name in self._keys)
                 yield Image(key, type(instance).__mapper__, values, instance)
                 session.expunge(instance)
 
 
-def read_attributes(
-    connection: Connection,
-    mapper: Mapper[Any],
-    names: Sequence[str],
-    keys: Sequence[tuple[Any, ...]],
-    *,
-    key_lock: bool = False,
-) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Some column attributes of the rows with these keys, locked in the order of the keys until the transaction ends.
+class Origins:
+    """Reads some column attributes of rows that are about to change, locked in the order of the keys until the
+    transaction ends.
 
     ``key_lock``: they are about to be deleted, or their keys to change.
     """
-    key_columns = [getattr(mapper.class_, name) for name in _key_names(mapper)]
-    statement = select(*key_columns, *(getattr(mapper.class_, name) for name in names))
-    statement = statement.order_by(*key_columns).with_for_update(key_share=not key_lock)
-    arity = len(key_columns)
-    return {
-        tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))
-        for condition in key_conditions(key_columns, keys)
-        for row in connection.execute(statement.where(condition))
-    }
+
+    def __init__(self, mapper: Mapper[Any], names: Sequence[str], *, key_lock: bool = False) -> None:
+        columns = [getattr(mapper.class_, name) for name in _key_names(mapper)]
+        statement = select(*columns, *(getattr(mapper.class_, name) for name in names))
+        self._names = names
+        self._arity = len(columns)
+        self._lookup = Lookup(columns, statement.order_by(*columns).with_for_update(key_share=not key_lock))
+
+    def __call__(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """The attributes of the rows with these keys."""
+        names, arity = self._names, self._arity
+        return {
+            tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))
+            for statement, parameters in self._lookup(keys, connection.dialect.name)
+            for row in connection.execute(statement, parameters)
+        }
+
+
+def read_attributes(
+    connection: Connection, mapper: Mapper[Any], names: Sequence[str], keys: Sequence[tuple[Any, ...]]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The same, once."""
+    return Origins(mapper, names)(connection, keys)
 
 
 def _key_names(mapper: Mapper[Any]) -> list[str]:

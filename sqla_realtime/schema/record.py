@@ -13,7 +13,8 @@ from sqla_realtime.schema.sendable import compiled, has_decimals, tolerant
 
 # Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
 MAX_SAFE = 2**53 - 1
-_LONG_NUMBER = re.compile(rb"\d{16}")
+# Digits behind a point are a float's, and most floats have many.
+_LONG_NUMBER = re.compile(rb"(?<![\d.])\d{16}")
 
 
 class Recorder:

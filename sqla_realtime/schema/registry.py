@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import is_not
 from typing import Any
 
 from sqlalchemy import Table
@@ -68,6 +69,10 @@ class Registry:
         self._rules: dict[str, Rule] = {}
         self._patterns: dict[str, Pattern] = {}
         self._by_mapper: dict[Mapper[Any], Family] = {}
+        self._tops: list[Mapper[Any]] = []
+        self._lines: list[Any] = []
+        self._tables: list[Table] = []
+        self._associations: list[Table] = []
 
     def __iter__(self) -> Iterator[Publication]:
         for publications in self._publications.values():
@@ -85,6 +90,9 @@ class Registry:
         self._admit(pattern)
         self._publications.setdefault(pattern.text, []).append(publication)
         self._by_mapper.clear()
+        self._tops = self._hierarchies()
+        found = (embed.association for each in self for embed in each.fields.embeds)
+        self._associations = list(dict.fromkeys(table for table in found if table is not None))
 
     def rule(self, text: str, rule: Rule) -> None:
         """Set the rule of a pattern. Raises RuleTwice, BadRule, OverlappingPatterns or BadPattern."""
@@ -103,14 +111,18 @@ class Registry:
         return family
 
     def published_tables(self) -> list[Table]:
-        """Every table that holds part of a published row."""
-        mappers = [each for mapper in self._hierarchies() for each in mapper.self_and_descendants]
-        return list(dict.fromkeys(table for mapper in mappers for table in tables_of(mapper)))
+        """Every table that holds part of a published row; the same list as long as they are the same."""
+        lines = [mapper.self_and_descendants for mapper in self._tops]
+        # Asked in every flush. SQLAlchemy makes these lines anew when a subclass is mapped.
+        if len(lines) != len(self._lines) or any(map(is_not, lines, self._lines)):
+            self._tables = list(dict.fromkeys(table for line in lines for mapper in line for table in tables_of(mapper)))
+            self._lines = lines
+        return self._tables
 
     def mappers(self, table: str) -> list[Mapper[Any]]:
         """The mappers through which rows of a table are published, each the topmost of its hierarchy that has the table."""
         found: dict[Mapper[Any], None] = {}
-        for mapper in self._hierarchies():
+        for mapper in self._tops:
             holders = [each for each in mapper.self_and_descendants if table in {one.fullname for one in tables_of(each)}]
             if holders:
                 top = [each for each in holders[0].iterate_to_root() if table in {one.fullname for one in tables_of(each)}][-1]
@@ -132,9 +144,8 @@ class Registry:
         return [embed for embed in embeds if embed.association is not None and embed.association.fullname == table]
 
     def association_tables(self) -> list[Table]:
-        """The tables of all of them."""
-        found = (embed.association for each in self for embed in each.fields.embeds)
-        return list(dict.fromkeys(table for table in found if table is not None))
+        """The tables of all of them; the same list as long as they are the same."""
+        return self._associations
 
     def _hierarchies(self) -> list[Mapper[Any]]:
         """The mappers of published rows, and of those that are shown in their records."""

@@ -14,13 +14,14 @@ from sqlalchemy import ClauseElement, inspect
 from sqlalchemy.orm import Session
 
 from sqla_realtime.brokers import memory
-from sqla_realtime.capture import collector, flush, tracker
+from sqla_realtime.capture import collector, tracker
 from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.hooks import Hooks
 from sqla_realtime.capture.ledger import Ledgers
+from sqla_realtime.capture.plan import Plan
 from sqla_realtime.capture.statements import StatementWatcher
 from sqla_realtime.capture.tracker import Touch, Tracker
 from sqla_realtime.schema import predicate, publication
@@ -121,10 +122,10 @@ def a_new_key_is_told_as_an_update(patch: Patch) -> None:
 
     update = FlushWatcher._update
 
-    def updating(self: FlushWatcher, scene: Any, target: object) -> None:
+    def updating(self: FlushWatcher, scene: Any, state: Any) -> None:
         scene.session.info["rekey"] = True
         try:
-            update(self, scene, target)
+            update(self, scene, state)
         finally:
             scene.session.info.clear()
 
@@ -173,12 +174,11 @@ def attributes_are_sent_instead_of_the_stored_row(patch: Patch) -> None:
     held: dict[Any, dict[str, Any]] = {}
     note, read = FlushWatcher._note, Collector._read
 
-    def noting(self: FlushWatcher, note_: Any, mapper: Any, connection: Any, target: object) -> None:
-        state = inspect(target)
-        held[mapper, tuple(mapper.primary_key_from_instance(target))] = {
+    def noting(self: FlushWatcher, note_: Any, mapper: Any, connection: Any, state: Any) -> None:
+        held[mapper, tuple(mapper.primary_key_from_instance(state.obj()))] = {
             name: value for name, value in state.dict.items() if type(value) in (int, str)
         }
-        note(self, note_, mapper, connection, target)
+        note(self, note_, mapper, connection, state)
 
     def reading(self: Collector, connection: Any, ledger: Any, mapper: Any, *rest: Any) -> Any:
         images = read(self, connection, ledger, mapper, *rest)
@@ -195,21 +195,21 @@ def attributes_are_sent_instead_of_the_stored_row(patch: Patch) -> None:
 def an_orphan_is_missed(patch: Patch) -> None:
     delete = FlushWatcher._delete
 
-    def asked_for(self: FlushWatcher, scene: Any, target: object) -> None:
-        if target in scene.session.deleted:
-            delete(self, scene, target)
+    def asked_for(self: FlushWatcher, scene: Any, state: Any) -> None:
+        if state.obj() in scene.session.deleted:
+            delete(self, scene, state)
 
     patch.setattr(FlushWatcher, "_delete", asked_for)
 
 
 @mutant(36)
 def an_update_by_an_expression_is_missed(patch: Patch) -> None:
-    touched = flush._touched
+    touched = Plan.touched
 
-    def plain(mapper: Any, state: Any) -> frozenset[str]:
-        return frozenset(name for name in touched(mapper, state) if not isinstance(state.dict.get(name), ClauseElement))
+    def plain(self: Plan, state: Any) -> frozenset[str]:
+        return frozenset(name for name in touched(self, state) if not isinstance(state.dict.get(name), ClauseElement))
 
-    patch.setattr(flush, "_touched", plain)
+    patch.setattr(Plan, "touched", plain)
 
 
 @mutant(5)
@@ -311,12 +311,12 @@ def a_row_that_moves_does_not_leave(patch: Patch) -> None:
 
 @mutant(2)
 def a_leave_shows_the_new_record(patch: Patch) -> None:
-    changed(patch, lambda change: replace(change, record=b"{}") if change.cause == "leave" else change)
+    changed(patch, lambda change: change._replace(record=b"{}") if change.cause == "leave" else change)
 
 
 @mutant(2)
 def a_destroy_is_called_a_leave(patch: Patch) -> None:
-    changed(patch, lambda change: replace(change, cause="leave") if change.type == "destroy" else change)
+    changed(patch, lambda change: change._replace(cause="leave") if change.type == "destroy" else change)
 
 
 @mutant(2)

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from sqla_realtime.schema.lookup import CHUNK
 from sqla_realtime.schema.publication import Publication
-from sqla_realtime.schema.reader import CHUNK, Reader, read_attributes
+from sqla_realtime.schema.reader import Reader, read_attributes
 from tests.schema.models import Animal, Base, Cat, Dog, Seat
 
 

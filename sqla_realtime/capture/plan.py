@@ -1,0 +1,120 @@
+"""What a flush needs to know of one mapper, worked out once: its key, the attributes that count, who depends on its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag
+from sqlalchemy.orm.attributes import get_history
+from sqlalchemy.types import TypeEngine
+
+from sqla_realtime.schema.reader import Origins
+from sqla_realtime.schema.references import Reference
+from sqla_realtime.schema.registry import Family
+
+Key = tuple[Any, ...]
+Values = dict[str, Any]
+
+# Whose != is all there is to know.
+_PLAIN = frozenset((int, str, bool, float, type(None)))
+_ABSENT = object()
+# Sets of touched attributes are shared between rows; a mapper whose flushes touch more combinations than this is rare.
+_SHARED = 256
+
+
+class Plan:
+    """One mapper, as its rows are watched. ``sources`` are the references that lead to published rows, by parent table.
+
+    ``sourced``: the database may change other rows when one of these goes. ``referred`` are the attributes that others
+    refer to, and follow when they change.
+    """
+
+    def __init__(self, mapper: Mapper[Any], family: Family, sources: Mapping[Table, Sequence[Reference]]) -> None:
+        self.mapper = mapper
+        self.family = family
+        self.observed = family.observed
+        self.root = family.root.class_
+        self.doubted = frozenset((*family.twins, *family.leaves))
+        own = [each for table in mapper.tables if isinstance(table, Table) for each in sources.get(table, ())]
+        self.sourced = any(table in sources for table in mapper.tables)
+        referred = {column for each in own if each.on_update for column in each.referred}
+        self.referred = frozenset(each.key for each in mapper.column_attrs if not referred.isdisjoint(each.columns))
+        self._names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        self._columns = frozenset(each.key for each in mapper.column_attrs)
+        self._simple = frozenset(each.key for each in mapper.column_attrs if _compares_plainly(each.columns[0].type))
+        self._sets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._whole: dict[frozenset[str], frozenset[str]] = {}
+        self._origins: dict[bool, Origins] = {}
+
+    def key(self, state: InstanceState[Any]) -> Key:
+        """The primary key that an object has now, which its flush may have changed."""
+        values = state.dict
+        try:
+            return tuple([values[name] for name in self._names])
+        except KeyError:
+            return tuple(self.mapper.primary_key_from_instance(state.obj()))
+
+    def given(self, state: InstanceState[Any]) -> Key | None:
+        """The primary key that a new object brings along, None where the database is to make it."""
+        key = tuple([state.dict.get(name) for name in self._names])
+        return None if None in key else key
+
+    def is_own(self, state: InstanceState[Any]) -> bool:
+        """Whether a new row's class is the object's own: not where somebody wrote another one's discriminator into it."""
+        if self.family.kinds is None:
+            return False
+        kind = self.mapper.polymorphic_identity
+        return all(state.dict.get(name, kind) == kind for name in self.family.kinds)
+
+    def touched(self, state: InstanceState[Any]) -> frozenset[str]:
+        """The column attributes that an UPDATE will set to something else than the object remembers, and late keys.
+
+        Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.
+        """
+        names = []
+        current = state.dict
+        for name, old in state.committed_state.items():
+            if name not in self._columns:
+                continue
+            new = current.get(name, _ABSENT)
+            # The history says the same and takes longer than all the rest.
+            if name in self._simple and type(old) in _PLAIN and type(new) in _PLAIN:
+                if old != new:
+                    names.append(name)
+                continue
+            added, _, deleted = get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE)
+            if added or deleted:
+                names.append(name)
+        return self._shared(names)
+
+    def whole(self, touched: frozenset[str]) -> frozenset[str]:
+        """These, and the attributes that any UPDATE may change."""
+        found = self._whole.get(touched)
+        if found is None:
+            found = touched | self.family.volatile
+            if len(self._whole) < _SHARED:
+                self._whole[touched] = found
+        return found
+
+    def origins(self, connection: Connection, keys: Sequence[Key], *, key_lock: bool) -> dict[Key, Values]:
+        """What decides the channels of the rows with these keys, as it is stored; they are locked."""
+        reader = self._origins.get(key_lock)
+        if reader is None:
+            reader = self._origins[key_lock] = Origins(self.mapper, sorted(self.family.decisive), key_lock=key_lock)
+        return reader(connection, keys)
+
+    def _shared(self, touched: Iterable[str]) -> frozenset[str]:
+        names = tuple(touched)
+        found = self._sets.get(names)
+        if found is None:
+            # A foreign key that is set late counts as touched whenever it may be.
+            found = frozenset(names) | self.family.late
+            if len(self._sets) < _SHARED:
+                self._sets[names] = found
+        return found
+
+
+def _compares_plainly(type_: TypeEngine[Any]) -> bool:
+    return type(type_).compare_values is TypeEngine.compare_values

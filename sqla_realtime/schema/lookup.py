@@ -1,0 +1,51 @@
+"""``WHERE key IN (...)`` in the form that costs the least: compiled once for each kind of key, few parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Integer, Select, SmallInteger, any_, bindparam, tuple_
+
+# Long enough to be few, short enough for every driver's limit of parameters.
+CHUNK = 500
+
+
+class Lookup:
+    """The statements that select the rows of some keys, each made once: what is made anew is analysed anew by SQLAlchemy,
+    which takes longer than the row.
+
+    Integers without a gap, which is what INSERTs make, are a range: two parameters instead of 500. PostgreSQL takes
+    other integers as one array.
+    """
+
+    def __init__(self, columns: Sequence[Any], statement: Select[Any]) -> None:
+        column = columns[0] if len(columns) == 1 else None
+        self._single = column is not None
+        self._integers = column is not None and type(column.type) in (Integer, BigInteger, SmallInteger)
+        chosen = tuple_(*columns) if column is None else column
+        self._listed = statement.where(chosen.in_(bindparam("keys", expanding=True)))
+        if column is not None and self._integers:
+            self._range = statement.where(column.between(bindparam("first"), bindparam("last")))
+            self._array = statement.where(column == any_(bindparam("keys", type_=ARRAY(column.type))))
+
+    def __call__(self, keys: Sequence[tuple[Any, ...]], dialect: str) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
+        """Statements and their parameters that together select the rows of all ``keys``."""
+        if not self._single:
+            for start in range(0, len(keys), CHUNK):
+                yield self._listed, {"keys": keys[start : start + CHUNK]}
+            return
+        values = [key[0] for key in keys]
+        # bool is an int that no range is made of, and a value of another type is the database's to compare.
+        if self._integers and all(type(value) is int for value in values):
+            values.sort()
+            for start in range(0, len(values), CHUNK):
+                yield self._of_integers(values[start : start + CHUNK], dialect)
+        else:
+            for start in range(0, len(values), CHUNK):
+                yield self._listed, {"keys": values[start : start + CHUNK]}
+
+    def _of_integers(self, values: list[int], dialect: str) -> tuple[Select[Any], Mapping[str, Any]]:
+        if values[-1] - values[0] == len(values) - 1 and len(set(values)) == len(values):
+            return self._range, {"first": values[0], "last": values[-1]}
+        return (self._array if dialect == "postgresql" else self._listed), {"keys": values}
