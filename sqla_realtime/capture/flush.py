@@ -8,29 +8,27 @@ from the database just before its UPDATE or DELETE, because the object in memory
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, event
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
 from sqla_realtime.capture.cascades import Cascades, rows_with_keys
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
-from sqla_realtime.capture.plan import Key, Plan, Values
+from sqla_realtime.capture.plan import Key, Plan, State, Values
 from sqla_realtime.capture.scene import Others, Scene, identity, moving
-from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.capture.tracker import NOTHING, Touch
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Registry
 
 log = logging.getLogger(__name__)
 
 EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete")
-
-State = InstanceState[Any]
 
 
 class FlushWatcher:
@@ -183,7 +181,7 @@ class FlushWatcher:
 
     def _switched(self, scene: Scene, state: State) -> None:
         key = scene.plan.key(state)
-        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), {})
+        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), NOTHING)
         self._record(scene, key, Touch("update", scene.mapper, before))
 
     def _update(self, scene: Scene, state: State) -> None:
@@ -196,9 +194,9 @@ class FlushWatcher:
             self._rekey(scene, old_key, touched)
         whole = plan.whole(touched)
         # What the object remembers of its row may be older than the row: only the database says what was there.
-        before: Values = {}
+        before = NOTHING
         if scene.wanted and (old_key != key or not plan.family.decisive.isdisjoint(whole)):
-            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or {}
+            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or NOTHING
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -209,7 +207,7 @@ class FlushWatcher:
         key, session = identity(state), scene.session
         if scene.plan.sourced:
             self._cascade(scene, key, lambda: session.deleted)
-        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else {}
+        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else NOTHING
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
@@ -223,7 +221,7 @@ class FlushWatcher:
             touch.order = next(self._order)
             scene.tracker.record((plan.root, key), touch)
 
-    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Values | None:
+    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Mapping[str, Any] | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
         self._look_up(scene, key, others, key_lock=key_lock)
         return self._origins[scene.session].pop((scene.mapper, key), None)
