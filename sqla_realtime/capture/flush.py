@@ -62,7 +62,6 @@ class FlushWatcher:
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
-        self._plans.clear()
         family = self._registry.of(mapper)
         if family.kinds != frozenset():
             mapper = family.root
@@ -81,7 +80,6 @@ class FlushWatcher:
         sources = self._cascades.sources()
         if sources is not self._sources:
             self._sources = sources
-            self._plans.clear()
             for registry in {each.mapper.registry for each in self._registry}:
                 for mapper in registry.mappers:
                     family = self._registry.of(mapper)
@@ -129,9 +127,10 @@ class FlushWatcher:
 
     def _enter(self, session: Session, ledger: Ledger, connection: Connection, mapper: Mapper[Any]) -> Scene | None:
         try:
-            plan = self._plans.get(mapper)
-            if plan is None:
-                plan = self._plans[mapper] = Plan(mapper, self._registry.of(mapper), self._sources)
+            family, plan = self._registry.of(mapper), self._plans.get(mapper)
+            # It may have been made while another thread changed what it is made of.
+            if plan is None or plan.family is not family or plan.sources is not self._sources:
+                plan = self._plans[mapper] = Plan(mapper, family, self._sources)
             return Scene(session, ledger, connection, plan, any(map(self._wants, plan.family.patterns)))
         except Exception:
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)

@@ -35,6 +35,7 @@ class Plan:
     def __init__(self, mapper: Mapper[Any], family: Family, sources: Mapping[Table, Sequence[Reference]]) -> None:
         self.mapper = mapper
         self.family = family
+        self.sources = sources
         self.observed = family.observed
         # See ledger.row_key.
         self.root = id(family.root.class_)
