@@ -51,7 +51,7 @@ class Realtime:
         self.settings = Settings.load(settings)
         self._registry = Registry()
         self._broker = MemoryBroker(self.settings.bounds, self.settings.commit_patience)
-        self._hooks = Hooks(self._registry, self._broker, self._wants, statement_rows=self.settings.statement_rows)
+        self._hooks = Hooks(self._registry, self._broker, self._wants, **self.settings.rows)
         self._runner: Runner | None = None
         self._application = Application()
         self._lock = threading.RLock()

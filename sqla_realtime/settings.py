@@ -75,6 +75,8 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
 
     # How many rows one statement outside a flush may change and still be told row by row.
     statement_rows: Count = 1000
+    # How many rows one transaction may touch and still be told row by row. Past it nothing more is remembered of them.
+    transaction_rows: Count = 100_000
 
     # How long a COMMIT that has begun may keep later commits waiting for their place in the log.
     commit_patience: Seconds = 10.0
@@ -83,6 +85,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     def bounds(self) -> Bounds:
         """How much past is kept."""
         return Bounds(count=self.history_count, size=self.history_bytes, age=self.history_age)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How much is told row by row."""
+        return {"statement_rows": self.statement_rows, "transaction_rows": self.transaction_rows}
 
     @classmethod
     def load(

@@ -9,7 +9,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Delete, Insert, select
 
 from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.guard import aside
-from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.ledger import Ledger, row_key
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.embeds import Embed
 
@@ -60,4 +60,6 @@ def _touch(ledger: Ledger, embed: Embed, keys: Iterable[Key], order: int) -> Non
     changed = frozenset((embed.path[-1].key,))
     for key in keys:
         if None not in key:
-            ledger.tracker.record((embed.parent.base_mapper.class_, key), Touch("update", embed.parent, {}, changed, order))
+            ledger.tracker.record(
+                row_key(embed.parent.base_mapper.class_, key), Touch("update", embed.parent, {}, changed, order)
+            )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.associations import touch_parents
 from sqla_realtime.capture.guard import aside
-from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.ledger import Ledger, row_key
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.reader import Lock, Reader, key_conditions
 from sqla_realtime.schema.references import Reference, references
@@ -118,7 +118,7 @@ class Cascades:
             for image in images:
                 if self._registry.of(image.mapper).observed:
                     touch = Touch("update", image.mapper, image.values, order=next(self._order))
-                    ledger.tracker.record((self._registry.of(image.mapper).root.class_, image.key), touch)
+                    ledger.tracker.record(row_key(self._registry.of(image.mapper).root.class_, image.key), touch)
 
 
 def rows_with_keys(mapper: Mapper[Any], keys: Sequence[Key]) -> Iterator[Rows]:

@@ -8,29 +8,27 @@ from the database just before its UPDATE or DELETE, because the object in memory
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, event
-from sqlalchemy.orm import InstanceState, Mapper, Session
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
 from sqla_realtime.capture.cascades import Cascades, rows_with_keys
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
-from sqla_realtime.capture.plan import Key, Plan, Values
+from sqla_realtime.capture.plan import Key, Plan, State, Values
 from sqla_realtime.capture.scene import Others, Scene, identity, moving
-from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.capture.tracker import NOTHING, Touch
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Registry
 
 log = logging.getLogger(__name__)
 
 EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete")
-
-State = InstanceState[Any]
 
 
 class FlushWatcher:
@@ -64,7 +62,6 @@ class FlushWatcher:
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
-        self._plans.clear()
         family = self._registry.of(mapper)
         if family.kinds != frozenset():
             mapper = family.root
@@ -83,7 +80,6 @@ class FlushWatcher:
         sources = self._cascades.sources()
         if sources is not self._sources:
             self._sources = sources
-            self._plans.clear()
             for registry in {each.mapper.registry for each in self._registry}:
                 for mapper in registry.mappers:
                     family = self._registry.of(mapper)
@@ -131,9 +127,10 @@ class FlushWatcher:
 
     def _enter(self, session: Session, ledger: Ledger, connection: Connection, mapper: Mapper[Any]) -> Scene | None:
         try:
-            plan = self._plans.get(mapper)
-            if plan is None:
-                plan = self._plans[mapper] = Plan(mapper, self._registry.of(mapper), self._sources)
+            family, plan = self._registry.of(mapper), self._plans.get(mapper)
+            # It may have been made while another thread changed what it is made of.
+            if plan is None or plan.family is not family or plan.sources is not self._sources:
+                plan = self._plans[mapper] = Plan(mapper, family, self._sources)
             return Scene(session, ledger, connection, plan, any(map(self._wants, plan.family.patterns)))
         except Exception:
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
@@ -183,7 +180,7 @@ class FlushWatcher:
 
     def _switched(self, scene: Scene, state: State) -> None:
         key = scene.plan.key(state)
-        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), {})
+        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), NOTHING)
         self._record(scene, key, Touch("update", scene.mapper, before))
 
     def _update(self, scene: Scene, state: State) -> None:
@@ -196,9 +193,9 @@ class FlushWatcher:
             self._rekey(scene, old_key, touched)
         whole = plan.whole(touched)
         # What the object remembers of its row may be older than the row: only the database says what was there.
-        before: Values = {}
+        before = NOTHING
         if scene.wanted and (old_key != key or not plan.family.decisive.isdisjoint(whole)):
-            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or {}
+            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or NOTHING
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -209,7 +206,7 @@ class FlushWatcher:
         key, session = identity(state), scene.session
         if scene.plan.sourced:
             self._cascade(scene, key, lambda: session.deleted)
-        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else {}
+        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else NOTHING
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
@@ -223,7 +220,7 @@ class FlushWatcher:
             touch.order = next(self._order)
             scene.tracker.record((plan.root, key), touch)
 
-    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Values | None:
+    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Mapping[str, Any] | None:
         """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
         self._look_up(scene, key, others, key_lock=key_lock)
         return self._origins[scene.session].pop((scene.mapper, key), None)

@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from sqla_realtime.capture.ledger import Ledger
 
+_NAME = "sqla_realtime_aside"
+
 
 @contextmanager
 def aside(connection: Connection, ledger: Ledger) -> Iterator[None]:
@@ -16,13 +18,23 @@ def aside(connection: Connection, ledger: Ledger) -> Iterator[None]:
 
     A failed statement aborts a PostgreSQL transaction, and the COMMIT that follows becomes a ROLLBACK without a word.
     So they run in a savepoint; the exception still reaches the caller. SQLite loses nothing, so it is spared the cost.
+    Where COMMIT comes next, it takes the savepoint with it, and nobody need release it.
+
+    SQLAlchemy's own savepoints cost as much again as what is read in them, and tell their listeners.
     """
     ledger.busy = True
     try:
         if connection.dialect.name == "sqlite":
             yield
         else:
-            with connection.begin_nested():
+            connection.exec_driver_sql(f"SAVEPOINT {_NAME}")
+            try:
                 yield
+            except BaseException:
+                connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_NAME}")
+                connection.exec_driver_sql(f"RELEASE SAVEPOINT {_NAME}")
+                raise
+            if not ledger.sealed:
+                connection.exec_driver_sql(f"RELEASE SAVEPOINT {_NAME}")
     finally:
         ledger.busy = False

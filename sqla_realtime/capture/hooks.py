@@ -52,14 +52,23 @@ class _State:
 class Hooks:
     """The capture of one Realtime: from the first touched row of an enabled Session to the broker.
 
-    ``statement_rows`` is how many rows one statement outside a flush may change and still be told row by row.
+    ``statement_rows`` is how many rows one statement outside a flush may change and still be told row by row,
+    ``transaction_rows`` how many one transaction may touch.
     """
 
-    def __init__(self, registry: Registry, broker: Broker, wants: Callable[[str], bool], *, statement_rows: int = 1000) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        broker: Broker,
+        wants: Callable[[str], bool],
+        *,
+        statement_rows: int = 1000,
+        transaction_rows: int = 100_000,
+    ) -> None:
         order = itertools.count()
         self._taps = Taps(broker, wants)
         wants = self._taps.wants
-        self._ledgers = Ledgers(self._taps, Collector(registry, wants))
+        self._ledgers = Ledgers(self._taps, Collector(registry, wants), limit=transaction_rows)
         cascades = Cascades(registry, wants, order, statement_rows)
         self._flushes = FlushWatcher(registry, self._ledger_of, wants, cascades, order)
         self._statements = StatementWatcher(registry, self._ledger_of, wants, cascades, order=order, limit=statement_rows)

@@ -27,21 +27,31 @@ class Ledger:
 
     ``owned`` is set while a Session that will tell how it ended commits the transaction. ``lost`` are mappers of which
     rows changed that could not be noted. ``expected`` is the statement under way and how many rows it was seen to change.
-    ``told`` are those that were lost in a part that was handed over.
+    ``told`` are those that were lost in a part that was handed over. ``sealed``: nothing but its COMMIT comes any more.
     """
 
-    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "ticket", "told", "tracker")
+    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "sealed", "ticket", "told", "tracker")
 
-    def __init__(self) -> None:
-        self.tracker = Tracker()
+    def __init__(self, limit: int = 100_000) -> None:
+        self.tracker = Tracker(limit)
         self.commit: Commit | None = None
         self.ticket: Ticket | None = None
         self.owned = False
+        self.sealed = False
         self.lost: set[Mapper[Any]] = set()
         self.told: set[Mapper[Any]] = set()
         self.expected: tuple[object, int, Sequence[Mapper[Any]]] | None = None
         # True while our own statements run on the Connection: their savepoints are no business of the tracker.
         self.busy = False
+
+
+def row_key(model: type[Any], key: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:
+    """A row in the tracker: the model among whose rows its key is unique, and the key.
+
+    A number stands for the model, because a tuple of numbers costs the garbage collector nothing: with the class in it,
+    ten thousand of them set off a collection of everything the process holds.
+    """
+    return id(model), key
 
 
 Collect = Callable[[Connection, Ledger], Commit]
@@ -50,11 +60,13 @@ Collect = Callable[[Connection, Ledger], Commit]
 class Ledgers:
     """The ledgers of every Connection with published changes, kept by the events of their engines.
 
-    All methods run in the thread that uses the Connection. Nothing here raises into the user's transaction.
+    ``limit`` is how many rows one transaction may touch and still be told row by row. All methods run in the thread that
+    uses the Connection. Nothing here raises into the user's transaction.
     """
 
-    def __init__(self, taps: Taps, collect: Collect) -> None:
+    def __init__(self, taps: Taps, collect: Collect, *, limit: int = 100_000) -> None:
         self._taps = taps
+        self._limit = limit
         self._collect = collect
         self._ledgers: WeakKeyDictionary[Connection, Ledger] = WeakKeyDictionary()
         self._engines: WeakSet[Engine] = WeakSet()
@@ -67,7 +79,7 @@ class Ledgers:
         """The ledger of the transaction that is open on a Connection, with its tracker at the innermost savepoint."""
         ledger = self._ledgers.get(connection)
         if ledger is None or ledger.ticket is not None:
-            ledger = self._ledgers[connection] = Ledger()
+            ledger = self._ledgers[connection] = Ledger(self._limit)
         self._name(connection, ledger)
         return ledger
 
@@ -170,6 +182,7 @@ class Ledgers:
     def _seal(self, connection: Connection, ledger: Ledger) -> None:
         """Turn what was tracked into the commit that will be published, with the rows as they are stored now."""
         ledger.lost |= ledger.told
+        ledger.sealed = True
         ledger.commit = self._collect(connection, ledger)
 
     def _take_ticket(self, connection: Connection, ledger: Ledger) -> None:

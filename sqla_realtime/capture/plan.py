@@ -16,6 +16,7 @@ from sqla_realtime.schema.registry import Family
 
 Key = tuple[Any, ...]
 Values = dict[str, Any]
+State = InstanceState[Any]
 
 # Whose != is all there is to know.
 _PLAIN = frozenset((int, str, bool, float, type(None)))
@@ -34,8 +35,10 @@ class Plan:
     def __init__(self, mapper: Mapper[Any], family: Family, sources: Mapping[Table, Sequence[Reference]]) -> None:
         self.mapper = mapper
         self.family = family
+        self.sources = sources
         self.observed = family.observed
-        self.root = family.root.class_
+        # See ledger.row_key.
+        self.root = id(family.root.class_)
         self.doubted = frozenset((*family.twins, *family.leaves))
         own = [each for table in mapper.tables if isinstance(table, Table) for each in sources.get(table, ())]
         self.sourced = any(table in sources for table in mapper.tables)
@@ -48,7 +51,7 @@ class Plan:
         self._whole: dict[frozenset[str], frozenset[str]] = {}
         self._origins: dict[bool, Origins] = {}
 
-    def key(self, state: InstanceState[Any]) -> Key:
+    def key(self, state: State) -> Key:
         """The primary key that an object has now, which its flush may have changed."""
         values = state.dict
         try:
@@ -56,19 +59,19 @@ class Plan:
         except KeyError:
             return tuple(self.mapper.primary_key_from_instance(state.obj()))
 
-    def given(self, state: InstanceState[Any]) -> Key | None:
+    def given(self, state: State) -> Key | None:
         """The primary key that a new object brings along, None where the database is to make it."""
         key = tuple([state.dict.get(name) for name in self._names])
         return None if None in key else key
 
-    def is_own(self, state: InstanceState[Any]) -> bool:
+    def is_own(self, state: State) -> bool:
         """Whether a new row's class is the object's own: not where somebody wrote another one's discriminator into it."""
         if self.family.kinds is None:
             return False
         kind = self.mapper.polymorphic_identity
         return all(state.dict.get(name, kind) == kind for name in self.family.kinds)
 
-    def touched(self, state: InstanceState[Any]) -> frozenset[str]:
+    def touched(self, state: State) -> frozenset[str]:
         """The column attributes that an UPDATE will set to something else than the object remembers, and late keys.
 
         Asked before the UPDATE: afterwards an attribute that was set to a SQL expression has no history any more.

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Mapper, aliased
 
 from sqla_realtime.capture.guard import aside
-from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.ledger import Ledger, row_key
 from sqla_realtime.capture.tracker import Touch, compose
 from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.publication import Publication
@@ -125,7 +125,7 @@ def _told(embed: Embed) -> Callable[[Touch], bool]:
 
 def _show(whole: Net, embed: Embed, key: Key) -> None:
     """A parent's record has changed, by what it shows."""
-    row = (embed.parent.base_mapper.class_, key)
+    row = row_key(embed.parent.base_mapper.class_, key)
     known = whole.get(row)
     last = max(touch.order for touch in whole.values())
     touch = Touch("update", embed.parent, {}, frozenset((embed.path[-1].key,)), last)

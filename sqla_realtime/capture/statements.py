@@ -28,7 +28,7 @@ from sqla_realtime.capture.associations import follow
 from sqla_realtime.capture.cascades import Cascades, Rows
 from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.guard import aside
-from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.ledger import Ledger, row_key
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.reader import Image, Reader
@@ -197,4 +197,4 @@ class StatementWatcher:
         # A statement may turn a row of a class that nobody sees into one of a class that somebody does.
         if family.observed or family.kinds != frozenset():
             touch.order = next(self._order)
-            statement.ledger.tracker.record((family.root.class_, key), touch)
+            statement.ledger.tracker.record(row_key(family.root.class_, key), touch)

@@ -8,10 +8,14 @@ before the tracker existed has no frame; rolling back to it forgets everything, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 Kind = Literal["create", "update", "destroy"]
+
+# Shared by every touch of which nothing was known: a hundred thousand empty dictionaries would be 6 MB.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -25,7 +29,7 @@ class Touch:
 
     kind: Kind
     subject: Any = None
-    before: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     touched: frozenset[str] | None = None
     order: int = 0
 
@@ -35,7 +39,9 @@ def compose(earlier: Touch | None, later: Touch) -> Touch | None:
     if earlier is None:
         return later
     if earlier.kind == "create":
-        return None if later.kind == "destroy" else replace(earlier, touched=_either(earlier, later))
+        if later.kind == "destroy":
+            return None
+        return Touch("create", earlier.subject, earlier.before, _either(earlier, later), earlier.order)
     kind: Kind = "destroy" if later.kind == "destroy" else "update"
     order = later.order if kind == "destroy" else earlier.order
     if earlier.touched is None:
@@ -51,22 +57,52 @@ def _either(earlier: Touch, later: Touch) -> frozenset[str] | None:
 
 @dataclass(slots=True)
 class _Frame:
-    """One savepoint: the touches since the last mark, and those of before."""
+    """One savepoint: the touches since the last mark, and those of before; what is in doubt since then, and before."""
 
     name: str | None = None
     rows: dict[Hashable, Touch] = field(default_factory=dict)
     marked: dict[Hashable, Touch] = field(default_factory=dict)
+    doubts: set[Any] = field(default_factory=set)
+    told: set[Any] = field(default_factory=set)
+
+    def forget(self) -> None:
+        """Keep no row, and doubt what they belong to."""
+        self.doubts.update(touch.subject for touch in self.rows.values())
+        self.told.update(touch.subject for touch in self.marked.values())
+        self.rows, self.marked = {}, {}
 
 
 class Tracker:
-    """The touches of one open transaction, by row key. Belongs to the thread that holds the transaction."""
+    """The touches of one open transaction, by row key. Belongs to the thread that holds the transaction.
 
-    def __init__(self) -> None:
+    ``limit`` is how many rows it remembers. A transaction that touches more is not told row by row: from then on its
+    subjects are in doubt, the rows forgotten, and nothing grows any more.
+    """
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._limit = limit
+        self._count = 0
+        self._full = False
         self._frames: list[_Frame] = [_Frame()]
 
     def record(self, key: Hashable, touch: Touch) -> None:
         """Add a touch of the row ``key`` to the innermost savepoint."""
-        _lay(self._frames[-1].rows, key, touch)
+        frame = self._frames[-1]
+        if self._full:
+            frame.doubts.add(touch.subject)
+        elif key in frame.rows:
+            _lay(frame.rows, key, touch)
+        else:
+            frame.rows[key] = touch
+            self._count += 1
+            if self._count > self._limit and self._measure() > self._limit:
+                self._full = True
+                for each in self._frames:
+                    each.forget()
+
+    def doubts(self) -> set[Any]:
+        """The subjects of which rows may differ after the transaction without being among ``net``."""
+        return {subject for frame in self._frames for subject in (*frame.doubts, *frame.told)}
 
     def savepoint(self, name: str | None = None) -> None:
         """A savepoint was set; its name may become known later."""
@@ -99,7 +135,7 @@ class Tracker:
         """The transaction was rolled back to a savepoint, which stays set."""
         index = self._index(name)
         if index is None:
-            self._frames = [_Frame()]
+            self._frames, self._full = [_Frame()], False
         else:
             del self._frames[index:]
             self._frames.append(_Frame(name))
@@ -117,16 +153,25 @@ class Tracker:
         for frame in self._frames:
             _add(part._frames[0].rows, frame.rows)
             _add(frame.marked, frame.rows)
-            frame.rows = {}
+            part._frames[0].doubts |= frame.doubts
+            frame.told |= frame.doubts
+            frame.rows, frame.doubts = {}, set()
         return part
 
     def __bool__(self) -> bool:
-        return any(frame.rows or frame.marked for frame in self._frames)
+        return any(each.rows or each.marked or each.doubts or each.told for each in self._frames)
 
     def _merge(self, later: _Frame) -> None:
         # A mark is for all frames at once, so what any of them had before it is older than what any has had since.
         _add(self._frames[-1].marked, later.marked)
         _add(self._frames[-1].rows, later.rows)
+        self._frames[-1].doubts |= later.doubts
+        self._frames[-1].told |= later.told
+
+    def _measure(self) -> int:
+        """How many rows are remembered; counting along errs, but never below it."""
+        self._count = sum(len(frame.rows) + len(frame.marked) for frame in self._frames)
+        return self._count
 
     def _index(self, name: str) -> int | None:
         for index in range(len(self._frames) - 1, 0, -1):

@@ -13,8 +13,10 @@ from sqla_realtime.schema.sendable import compiled, has_decimals, tolerant
 
 # Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
 MAX_SAFE = 2**53 - 1
-# Digits behind a point are a float's, and most floats have many.
-_LONG_NUMBER = re.compile(rb"(?<![\d.])\d{16}")
+_INTEGERS = frozenset((int,))
+_LONG_NUMBER = re.compile(rb"\d{16}")
+# Core schemas of pydantic whose JSON never holds an integer beyond MAX_SAFE. Whatever is not listed is looked at.
+_SHORT = frozenset(("str", "float", "bool", "datetime", "date", "time", "timedelta", "uuid", "decimal", "bytes", "none"))
 
 
 class Recorder:
@@ -31,6 +33,7 @@ class Recorder:
             self._validator, self._serializer = tolerant(schema, adapter.core_schema)
         self._reads = tuple(reads)
         self._text_fields = text_fields
+        self._integers = _integers(adapter.core_schema)
 
     def dump(self, source: object) -> bytes:
         """The record of ``source``, a mapping or an object with the schema's attributes, as UTF-8 JSON.
@@ -38,11 +41,12 @@ class Recorder:
         Raises pydantic's ValidationError for a row that the schema refuses, and PydanticSerializationError for a
         value without a JSON form.
         """
+        fresh = isinstance(source, Mapping)
         if isinstance(source, Mapping):
             source = {name: source[name] for name in self._reads if name in source}
         value = self._validator.validate_python(source, from_attributes=True)
         text = self._serializer.to_json(value, by_alias=True)
-        if not self._text_fields and not _LONG_NUMBER.search(text):
+        if not self._text_fields and not self._may_be_long(value, text, fresh=fresh):
             return text
         plain: Any = self._serializer.to_python(value, mode="json", by_alias=True)
         for field in self._text_fields if isinstance(plain, dict) else ():
@@ -50,6 +54,36 @@ class Recorder:
             if type(plain.get(field)) is int:
                 plain[field] = str(plain[field])
         return to_json(_spell_long(plain), inf_nan_mode="null")
+
+    def _may_be_long(self, value: Any, text: bytes, *, fresh: bool) -> bool:
+        """Whether an integer may be beyond MAX_SAFE; ``fresh``: the schema has checked the type of everything."""
+        if self._integers is not None and fresh:
+            fields = value.__dict__
+            numbers = [fields.get(name) or 0 for name in self._integers]
+            if _INTEGERS.issuperset(map(type, numbers)):
+                return bool(numbers) and not (min(numbers) >= -MAX_SAFE and max(numbers) <= MAX_SAFE)
+        return _LONG_NUMBER.search(text) is not None
+
+
+def _integers(schema: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The fields that hold integers, where no other can; None where that is not plain to see."""
+    inner = schema.get("schema", {})
+    plain = schema["type"] == "model" and inner["type"] == "model-fields" and not inner.get("computed_fields")
+    if not plain or inner.get("extras_schema") or {"serialization", "post_init"} & {*schema, *inner}:
+        return None
+    if schema.get("config", {}).get("extra_fields_behavior") == "allow":
+        return None
+    kinds = {name: _kind(field["schema"]) for name, field in inner["fields"].items() if field["type"] == "model-field"}
+    if len(kinds) < len(inner["fields"]) or not set(kinds.values()) <= _SHORT | {"int"}:
+        return None
+    return tuple(name for name, kind in kinds.items() if kind == "int")
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """The core type of a field, whether or not it may be None or has a default."""
+    while schema["type"] in ("nullable", "default") and "serialization" not in schema:
+        schema = schema["schema"]
+    return "" if "serialization" in schema else str(schema["type"])
 
 
 def _spell_long(value: Any) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import ClauseElement, inspect
 from sqlalchemy.orm import Session
 
 from sqla_realtime.brokers import memory
-from sqla_realtime.capture import collector, tracker
+from sqla_realtime.capture import telling, tracker
 from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.dml import Statement
@@ -300,8 +300,8 @@ def columns_that_the_database_computes_are_taken_for_unchanged(patch: Patch) -> 
 
 
 def changed(patch: Patch, edit: Callable[[Any], Any]) -> None:
-    changes = collector._changes
-    patch.setattr(collector, "_changes", lambda *args: [each for each in map(edit, changes(*args)) if each is not None])
+    changes = telling._changes
+    patch.setattr(telling, "_changes", lambda *args: [each for each in map(edit, changes(*args)) if each is not None])
 
 
 @mutant(2)
@@ -321,13 +321,13 @@ def a_destroy_is_called_a_leave(patch: Patch) -> None:
 
 @mutant(2)
 def where_sees_the_new_row_alone(patch: Patch) -> None:
-    old = collector._old_channels
+    old = telling._old_channels
 
     def new(view: Any, row: Any) -> Any:
         known = old(view, row)
         return known if row.image is None or view._predicate is None or known is None else view.channels(row.image.values)
 
-    patch.setattr(collector, "_old_channels", new)
+    patch.setattr(telling, "_old_channels", new)
 
 
 @mutant(4)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, ValidationError, computed_field, model_serializer
+from pydantic import BaseModel, Field, ValidationError, computed_field, field_serializer, model_serializer
 from pydantic_core import PydanticSerializationError
 
 from sqla_realtime.schema.record import MAX_SAFE, Recorder
@@ -151,3 +151,54 @@ def test_a_row_that_the_schema_refuses_raises() -> None:
         recorder(Keys).dump({"id": 1})
     with pytest.raises(PydanticSerializationError):
         ANY.dump({"v": b"\xff"})
+
+
+class Plain(BaseModel):
+    """Fields whose types tell all."""
+
+    number: int
+    perhaps: int | None = None
+    ratio: float = 0.0
+    text: str = ""
+
+
+class Sly(BaseModel):
+    """Text that becomes a number on its way out."""
+
+    text: str
+
+    @field_serializer("text")
+    def number(self, value: str) -> int:
+        return int(value)
+
+
+class Sliest(BaseModel):
+    """The whole of it does."""
+
+    text: str
+
+    @model_serializer
+    def all(self) -> dict[str, Any]:
+        return {"text": int(self.text)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "source", "field", "expected"),
+    [
+        (Plain, {"number": MAX_SAFE}, "number", MAX_SAFE),
+        (Plain, {"number": MAX_SAFE + 1}, "number", str(MAX_SAFE + 1)),
+        (Plain, {"number": 1, "perhaps": -(2**60)}, "perhaps", str(-(2**60))),
+        (Plain, {"number": 1, "ratio": 1 / 7}, "ratio", 1 / 7),
+        (Plain, {"number": 1, "text": "1234567890123456789"}, "text", "1234567890123456789"),
+        (Sly, {"text": str(2**60)}, "text", str(2**60)),
+        (Sliest, {"text": str(2**60)}, "text", str(2**60)),
+    ],
+)
+def test_types_that_tell_all_hide_no_number(schema: type[BaseModel], source: dict[str, Any], field: str, expected: Any) -> None:
+    assert json.loads(recorder(schema).dump(source))[field] == expected
+
+
+def test_a_ready_made_value_is_not_believed_to_hold_what_its_types_say() -> None:
+    made = Plain.model_construct(number=1, text=2**60)
+    with pytest.warns(UserWarning, match="serializ"):
+        assert json.loads(recorder(Plain).dump(made))["text"] == str(2**60)

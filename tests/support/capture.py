@@ -25,13 +25,20 @@ class Capture:
     """Publications on one engine, their hooks and their log. ``wanted`` decides which patterns have readers."""
 
     def __init__(
-        self, engine: Engine, *publications: Publication, target: Any = None, statement_rows: int = 1000, **session: Any
+        self,
+        engine: Engine,
+        *publications: Publication,
+        target: Any = None,
+        statement_rows: int = 1000,
+        transaction_rows: int = 100_000,
+        **session: Any,
     ) -> None:
         self.engine = engine
         self.broker = MemoryBroker()
         self.registry = Registry()
         self.wanted: Callable[[str], bool] = lambda pattern: True
-        self.hooks = Hooks(self.registry, self.broker, lambda pattern: self.wanted(pattern), statement_rows=statement_rows)
+        rows = {"statement_rows": statement_rows, "transaction_rows": transaction_rows}
+        self.hooks = Hooks(self.registry, self.broker, lambda pattern: self.wanted(pattern), **rows)
         for publication in publications or (Publication(Page, PageOut, CHANNEL),):
             self.registry.publish(publication)
             self.hooks.watch(publication)
