@@ -63,7 +63,7 @@ class Collector:
         doubt = self._doubt(ledger.lost) | self._untold(ledger)
         net = self._relations.expand(connection, ledger, dict(net), doubt)
         told = Told([], [])
-        for mapper, rows in self._by_class(connection, ledger, net).items():
+        for mapper, rows in self._by_class(connection, ledger, net, doubt).items():
             mappers = {mapper, *(touch.subject for touch in rows.values())}
             publications = dict.fromkeys(one for each in mappers for one in self._registry.of(each).publications)
             wanted = [each for each in publications if self._wants(each.pattern.text)]
@@ -104,9 +104,12 @@ class Collector:
         return told
 
     def _by_class(
-        self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]
+        self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch], doubt: set[str]
     ) -> dict[Mapper[Any], dict[Key, Touch]]:
-        """The touched rows by what they are mapped by now, which is not what it was where a discriminator was rewritten."""
+        """The touched rows by what they are mapped by now, which is not what it was where a discriminator was rewritten.
+
+        Adds to ``doubt`` the patterns of rows whose class could not be read.
+        """
         found: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         unsure: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         for (_, key), touch in net.items():
@@ -116,7 +119,10 @@ class Collector:
             else:
                 found[touch.subject][key] = touch
         for root, rows in unsure.items():
-            images = self._read(connection, ledger, root, (), rows) or {}
+            images = self._read(connection, ledger, root, (), rows)
+            if images is None:
+                doubt |= self._doubt([root])
+                continue
             for key, touch in rows.items():
                 found[images[key].mapper if key in images else touch.subject][key] = touch
         return found

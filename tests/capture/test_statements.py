@@ -11,6 +11,7 @@ from sqlalchemy import Engine, ForeignKey, bindparam, delete, event, insert, lit
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from sqla_realtime.capture.collector import Collector
 from sqla_realtime.schema.publication import Publication
 from tests.support.capture import CHANNEL, Capture
 from tests.support.models import Page, Project
@@ -367,6 +368,25 @@ def test_a_row_that_becomes_another_class_is_told_or_doubted(engine: Engine, wri
             "destroy beasts Bird 1",
             "destroy birds Bird 1",
         }
+
+
+@pytest.mark.filterwarnings("ignore:Flushing object .* with incompatible polymorphic identity")
+def test_a_class_that_can_not_be_read_leaves_doubt(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    Zoo.metadata.create_all(engine)
+    capture = Capture(engine, Publication(Beast, BeastOut, "beasts"), Publication(Bird, BirdOut, "birds"))
+    with capture.sessions.begin() as session:
+        session.add(Bird(id=1, name="a", wings=2))
+    capture.commits()
+    read = Collector._read
+
+    def fail(collector: Collector, *arguments: Any) -> Any:
+        return read(collector, *arguments) if arguments[3] else None  # who asks for no publication asks for the class
+
+    monkeypatch.setattr(Collector, "_read", fail)
+    assert run(capture, lambda session: setattr(session.get_one(Beast, 1), "kind", "beast"))[1] == [
+        "invalidate beasts",
+        "invalidate birds",
+    ]
 
 
 def test_a_key_of_joined_inheritance_changes_without_doubt(engine: Engine) -> None:
