@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import ColumnProperty, Mapper
 
+from sqla_realtime.schema.mapping import python_type_of
+
 # Anywhere in a name, or as one of its words: "footprint" is no one-time password and "classname" no social security.
 _ANYWHERE = re.compile(r"passw|passphrase|secret|token|credential|api_?key|private_?key|card_?n|session_?id", re.IGNORECASE)
 _WORDS = {"pwd", "salt", "otp", "totp", "ssn", "iban", "cvv", "hash", "private"}
@@ -43,10 +45,7 @@ def draft_schema(mapper: Mapper[Any]) -> str:
 
 def _annotation(prop: ColumnProperty[Any]) -> str:
     column = prop.columns[0]
-    try:
-        python_type = column.type.python_type
-    except NotImplementedError:
-        python_type = object
+    python_type = python_type_of(column)
     text = "Any" if python_type is object else python_type.__qualname__
     if python_type.__module__ not in ("builtins", "__main__") and python_type is not object:
         text = f"{python_type.__module__}.{text}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnElement, Table
 from sqlalchemy.orm import Mapper
 
 
@@ -40,6 +40,14 @@ def akin(one: Mapper[Any], other: Mapper[Any]) -> bool:
 def tables_of(mapper: Mapper[Any]) -> list[Table]:
     """The tables that hold parts of its rows."""
     return [table for table in mapper.tables if isinstance(table, Table)]
+
+
+def python_type_of(column: ColumnElement[Any]) -> type:
+    """The class of a column's values; ``object`` where its type names none, as a type of the user's own may."""
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return object
 
 
 def late_keys(mapper: Mapper[Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import AsBoolean, BooleanClauseList, ExpressionClauseList, Grouping, UnaryExpression
 
 from sqla_realtime.errors import BadWhere
+from sqla_realtime.schema.mapping import python_type_of
 
 Truth = bool | None
 Evaluate = Callable[[Mapping[str, Any]], Any]
@@ -170,10 +171,7 @@ class Predicate:
         column = clause._deannotate() if isinstance(clause, ColumnElement) else clause
         if not isinstance(column, Column) or column not in self._mapper.columns.values():
             raise self._refuse(f"{clause} is no column of its own")
-        try:
-            python_type = column.type.python_type
-        except NotImplementedError:
-            python_type = object
+        python_type = python_type_of(column)
         vague = isinstance(column.type, Float | CHAR) or getattr(column.type, "collation", None) is not None
         if vague or getattr(column.type, "timezone", False):
             raise self._refuse(f"{column.name} is {column.type!r}, which is not compared alike everywhere")

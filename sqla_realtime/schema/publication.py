@@ -16,6 +16,7 @@ from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, Sch
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.draft import draft_schema
 from sqla_realtime.schema.fields import column_of, read_fields
+from sqla_realtime.schema.mapping import python_type_of
 from sqla_realtime.schema.predicate import Predicate
 from sqla_realtime.schema.record import Recorder
 from sqla_realtime.schema.route import Route
@@ -136,10 +137,7 @@ def _parameters(mapper: Mapper[Any], pattern: Pattern) -> dict[str, Parameter]:
         if column is None:
             known = ", ".join(prop.key for prop in mapper.column_attrs)
             raise UnknownPlaceholder(pattern=pattern.text, model=model, placeholder=placeholder, attributes=known)
-        try:
-            python_type = column.type.python_type
-        except NotImplementedError:
-            python_type = object
+        python_type = python_type_of(column)
         parameter = Parameter.of(python_type)
         if parameter is None:
             raise BadParameterType(pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, inspect
+from sqlalchemy import Column, ForeignKey, Integer, inspect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import NullType
 
-from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, root_of, tables_of
+from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, python_type_of, root_of, tables_of
 
 
 class Base(DeclarativeBase):
@@ -78,3 +79,8 @@ def test_tables_and_late_keys() -> None:
     assert [table.name for table in tables_of(DOG)] == ["animal", "dog"]
     assert set(late_keys(ANIMAL)) == {"friend_id"}
     assert set(late_keys(STONE)) == set()
+
+
+def test_the_class_of_a_columns_values() -> None:
+    assert python_type_of(Column("size", Integer)) is int
+    assert python_type_of(Column("shape", NullType())) is object
