@@ -40,7 +40,7 @@ def touch_parents(
     """Touch the parents of the pairs that a condition selects; where their keys are not in the pairs, all are in doubt."""
     columns = _parent_columns(embed)
     if columns is None:
-        ledger.lost.add(embed.parent)
+        ledger.tracker.doubt((embed.parent,))
         return
     chosen = select(*columns).distinct()
     if condition is not None:

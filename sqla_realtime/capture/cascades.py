@@ -82,7 +82,9 @@ class Cascades:
                     if again.isdisjoint(reference.columns) and not any(each.primary_key for each in reference.columns):
                         self._touch(connection, ledger, reference, rows, gone=False)
                     else:
-                        ledger.lost.update(self._registry.mappers(reference.child.fullname), self.reached(reference.child))
+                        ledger.tracker.doubt(
+                            (*self._registry.mappers(reference.child.fullname), *self.reached(reference.child))
+                        )
 
     def _walk(self, connection: Connection, ledger: Ledger, rows: Rows, known: dict[Table, set[Key]]) -> None:
         for reference in self.sources().get(rows.table, ()):
@@ -97,7 +99,7 @@ class Cascades:
                 fresh = found - known.setdefault(child, set())
                 known[child] |= fresh
                 if len(found) > self._limit:
-                    ledger.lost |= self.reached(child)
+                    ledger.tracker.doubt(self.reached(child))
                 else:
                     for condition in key_conditions(key, [*fresh]):
                         self._walk(connection, ledger, Rows(child, condition), known)
@@ -108,13 +110,13 @@ class Cascades:
         for mapper in self._registry.mappers(reference.child.fullname):
             publications = self._registry.related(mapper)
             if not any(map(self._wants, self._registry.patterns(mapper))):
-                ledger.lost.add(mapper)
+                ledger.tracker.doubt((mapper,))
                 continue
             reader = Reader(mapper, publications, columns=True, also=sorted(self._registry.of(mapper).decisive))
             condition = reference.rows(rows.condition)
             images = reader.matching(connection, condition, self._limit + 1, Lock(reference.child, gone))
             if len(images) > self._limit:
-                ledger.lost.add(mapper)
+                ledger.tracker.doubt((mapper,))
             for image in images:
                 if self._registry.of(image.mapper).observed:
                     touch = Touch("update", image.mapper, image.values, order=next(self._order))

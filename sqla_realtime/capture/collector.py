@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Mapper
 
+from sqla_realtime.capture.ground import Ground
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.relations import Relations, lock
@@ -19,6 +20,7 @@ from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.commit import Commit
 from sqla_realtime.schema.keys import key_text
 from sqla_realtime.schema.lookup import CHUNK
+from sqla_realtime.schema.mapping import tables_of
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.reader import Image, Reader
 from sqla_realtime.schema.registry import Registry
@@ -35,32 +37,31 @@ class Collector:
     has changed. Patterns without readers are told so too, without reading anything.
     """
 
-    def __init__(self, registry: Registry, wants: Callable[[str], bool]) -> None:
+    def __init__(self, registry: Registry, wants: Callable[[str], bool], ground: Ground) -> None:
         self._registry = registry
         self._wants = wants
         self._relations = Relations(registry, wants)
+        self._ground = ground
         self._readers: dict[tuple[Mapper[Any], tuple[Publication, ...]], Reader] = {}
 
     def __call__(self, connection: Connection, ledger: Ledger) -> Commit:
         net: dict[Any, Touch] = {}
         try:
             net = ledger.tracker.net()
+            if not net:
+                return Commit((), frozenset(self._doubt(ledger.tracker.doubts())))
             return self._collect(connection, ledger, net)
         except Exception:
             log.exception("The rows of a transaction could not be collected; their readers reload. [capture-failed]")
-            doubt = self._doubt(ledger.lost | {touch.subject for touch in net.values()})
-            return Commit((), frozenset(doubt | self._untold(ledger)))
+            return Commit((), frozenset(self._doubt({*ledger.tracker.doubts(), *(touch.subject for touch in net.values())})))
 
-    def _doubt(self, mappers: Iterable[Mapper[Any]]) -> set[str]:
-        """The patterns of rows of these mappers, whatever subclass they may be."""
-        return {text for mapper in mappers for text in self._registry.patterns(mapper)}
-
-    def _untold(self, ledger: Ledger) -> set[str]:
-        """The patterns of the rows that were too many to remember. Of what class each of them is now, nobody asks."""
-        return self._doubt({self._registry.of(mapper).root for mapper in ledger.tracker.doubts()})
+    def _doubt(self, subjects: Iterable[Mapper[Any] | str]) -> set[str]:
+        """The patterns of rows of these mappers, whatever subclass they may be; a pattern stands for itself."""
+        patterns = self._registry.patterns
+        return {text for each in subjects for text in ((each,) if isinstance(each, str) else patterns(each))}
 
     def _collect(self, connection: Connection, ledger: Ledger, net: Mapping[Any, Touch]) -> Commit:
-        doubt = self._doubt(ledger.lost) | self._untold(ledger)
+        doubt = self._doubt(ledger.tracker.doubts())
         net = self._relations.expand(connection, ledger, dict(net), doubt)
         told = Told([], [])
         for mapper, rows in self._by_class(connection, ledger, net, doubt).items():
@@ -136,19 +137,38 @@ class Collector:
         rows: Mapping[Key, Touch],
     ) -> dict[Key, Image] | None:
         """The stored images of the rows that are still there, or None where they could not be read."""
-        keys = [key for key, touch in rows.items() if touch.kind != "destroy"]
-        if not keys:
-            return {}
         try:
+            images = self._keep(connection, ledger, mapper, rows) if publications else {}
+            keys = [key for key, touch in rows.items() if touch.kind != "destroy" and key not in images]
+            if not keys:
+                return images
             reader = self._readers.get((mapper, publications))
             if reader is None:
                 reader = self._readers[mapper, publications] = Reader(mapper, publications)
             with aside(connection, ledger):
                 lock(connection, publications, keys)
-                return reader.by_key(connection, keys)
+                return images | reader.by_key(connection, keys)
         except Exception:
             log.exception("Rows of %s could not be read; their readers reload. [read-failed]", mapper.class_.__name__)
             return None
+
+    def _keep(self, connection: Connection, ledger: Ledger, mapper: Mapper[Any], rows: Mapping[Key, Touch]) -> dict[Key, Image]:
+        """The images of new rows that are known without reading them."""
+        kept = {key: touch.kept for key, touch in rows.items() if touch.kept is not None} if ledger.alone else {}
+        if not kept:
+            return {}
+        tables = tables_of(mapper)
+        holds = self._ground.recall(connection, tables)
+        if holds is None:
+            with aside(connection, ledger):
+                holds = self._ground.look(connection, tables)
+        images: dict[Key, Image] = {}
+        if not holds:
+            return images
+        for key, (names, stored) in kept.items():
+            values = dict(zip(names, stored, strict=True))
+            images[key] = Image(key, mapper, values, values)
+        return images
 
 
 def _portions(rows: dict[Key, Touch]) -> Iterator[dict[Key, Touch]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.orm import Mapper, Session
@@ -18,9 +17,9 @@ from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
 from sqla_realtime.capture.cascades import Cascades, rows_with_keys
-from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
-from sqla_realtime.capture.plan import Key, Plan, State, Values
+from sqla_realtime.capture.origins import RowOrigins
+from sqla_realtime.capture.plan import Key, Plan, State
 from sqla_realtime.capture.scene import Others, Scene, identity, moving
 from sqla_realtime.capture.tracker import NOTHING, Touch
 from sqla_realtime.schema.references import Reference
@@ -51,14 +50,14 @@ class FlushWatcher:
         self._ledger_of = ledger_of
         self._wants = wants
         self._order = order
-        self._origins: WeakKeyDictionary[Session, dict[tuple[Mapper[Any], Key], Values]] = WeakKeyDictionary()
+        self._origins = RowOrigins()
         self._watched: set[Mapper[Any]] = set()
         self._plans: dict[Mapper[Any], Plan] = {}
         # The last scene: a flush comes with thousands of rows of one. Another thread's in between costs a new one each.
         self._scene: Scene | None = None
         self._sources: dict[Table, list[Reference]] = {}
-        # The rows whose dependants have been looked at in this flush.
-        self._followed: WeakKeyDictionary[Session, set[tuple[Mapper[Any], Key]]] = WeakKeyDictionary()
+        # The rows whose dependants flushes under way have looked at, by Session.hash_key, which no other Session ever gets.
+        self._followed: dict[int, set[tuple[Mapper[Any], Key]]] = {}
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
@@ -75,8 +74,6 @@ class FlushWatcher:
     def start(self, session: Session) -> None:
         """A flush begins: what an earlier one read may be old."""
         self.end(session)
-        self._origins.pop(session, None)
-        self._followed.pop(session, None)
         sources = self._cascades.sources()
         if sources is not self._sources:
             self._sources = sources
@@ -88,9 +85,11 @@ class FlushWatcher:
 
     def end(self, session: Session) -> None:
         """A flush or a transaction ended: nothing of this Session is kept."""
-        scene = self._scene
-        if scene is not None and scene.session is session:
+        scene, number = self._scene, session.hash_key
+        if scene is not None and scene.number == number:
             self._scene = None
+        self._origins.forget(number)
+        self._followed.pop(number, None)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
         return self._note(self._switch, mapper, connection, state)
@@ -122,7 +121,7 @@ class FlushWatcher:
         except Exception:
             # The user's flush goes on. That something happened is remembered, so readers reload instead of guessing.
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
-            scene.ledger.lost.add(mapper)
+            scene.tracker.doubt((mapper,))
         return EXT_CONTINUE
 
     def _enter(self, session: Session, ledger: Ledger, connection: Connection, mapper: Mapper[Any]) -> Scene | None:
@@ -134,16 +133,19 @@ class FlushWatcher:
             return Scene(session, ledger, connection, plan, any(map(self._wants, plan.family.patterns)))
         except Exception:
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
-            ledger.lost.add(mapper)
+            ledger.tracker.doubt((mapper,))
             return None
 
     def _insert(self, scene: Scene, state: State) -> None:
         touched: frozenset[str] | None = frozenset() if scene.plan.is_own(state) else None
-        self._record(scene, scene.plan.key(state), Touch("create", scene.mapper, touched=touched))
+        if not self._unheard(scene, touched):
+            keeper = scene.plan.keeper
+            kept = keeper.stored(state) if keeper is not None and touched is not None and scene.tracker.roomy else None
+            self._record(scene, scene.plan.key(state), Touch("create", scene.mapper, touched=touched, kept=kept))
 
     def _cascade(self, scene: Scene, key: Key, others: Others) -> None:
         """This row is about to go, and with it, or after it, what the database lets go by itself."""
-        followed = self._followed.setdefault(scene.session, set())
+        followed = self._followed.setdefault(scene.number, set())
         if (scene.mapper, key) in followed:
             return
         model = scene.mapper.class_
@@ -174,13 +176,13 @@ class FlushWatcher:
             return
         former = instance_state(scene.session.identity_map[row]).mapper
         if former is not scene.mapper:
-            scene.ledger.lost |= {former, scene.mapper}
+            scene.tracker.doubt((former, scene.mapper))
         if scene.wanted:
-            self._look_up(scene, key, lambda: (), key_lock=False)
+            self._origins.look(scene, key, lambda: (), key_lock=False, whole=True)
 
     def _switched(self, scene: Scene, state: State) -> None:
         key = scene.plan.key(state)
-        before = self._origins.get(scene.session, {}).pop((scene.mapper, key), NOTHING)
+        before = self._origins.take(scene, key) or NOTHING
         self._record(scene, key, Touch("update", scene.mapper, before))
 
     def _update(self, scene: Scene, state: State) -> None:
@@ -192,10 +194,12 @@ class FlushWatcher:
         if not plan.referred.isdisjoint(touched):
             self._rekey(scene, old_key, touched)
         whole = plan.whole(touched)
+        if self._unheard(scene, whole):
+            return
         # What the object remembers of its row may be older than the row: only the database says what was there.
         before = NOTHING
         if scene.wanted and (old_key != key or not plan.family.decisive.isdisjoint(whole)):
-            before = self._origin(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or NOTHING
+            before = self._origins.find(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or NOTHING
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
@@ -206,35 +210,28 @@ class FlushWatcher:
         key, session = identity(state), scene.session
         if scene.plan.sourced:
             self._cascade(scene, key, lambda: session.deleted)
-        before = self._origin(scene, key, lambda: session.deleted, key_lock=True) if scene.wanted else NOTHING
+        if self._unheard(scene, frozenset()):
+            return
+        before: Mapping[str, Any] | None = NOTHING
+        if scene.wanted:
+            before = self._origins.find(scene, key, lambda: session.deleted, key_lock=True)
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
             self._record(scene, key, Touch("destroy", scene.mapper, before))
+
+    def _unheard(self, scene: Scene, touched: frozenset[str] | None) -> bool:
+        """Whether nobody can receive a row that is and stays of this class: then it is enough that there was one."""
+        plan = scene.plan
+        if scene.wanted or plan.doubted or plan.family.shifts(touched):
+            return False
+        scene.tracker.doubt(plan.family.patterns)
+        return True
 
     def _record(self, scene: Scene, key: Key, touch: Touch) -> None:
         plan = scene.plan
         if plan.doubted:
             # The same row is published as something else too, in words that this mapper does not know.
-            scene.ledger.lost.update(plan.family.twins, plan.family.leaves if touch.kind != "create" else ())
+            scene.tracker.doubt((*plan.family.twins, *(plan.family.leaves if touch.kind != "create" else ())))
         if plan.observed or plan.family.shifts(touch.touched or frozenset()):
             touch.order = next(self._order)
             scene.tracker.record((plan.root, key), touch)
-
-    def _origin(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> Mapping[str, Any] | None:
-        """The stored values that decide the channels of the row ``key``, before its statement is sent; None for no row."""
-        self._look_up(scene, key, others, key_lock=key_lock)
-        return self._origins[scene.session].pop((scene.mapper, key), None)
-
-    def _look_up(self, scene: Scene, key: Key, others: Others, *, key_lock: bool) -> None:
-        """Read and lock the row ``key``, as its statement is about to do; ``key_lock`` where that changes the key.
-
-        ``others`` are objects whose turn may come in this flush: those of the same model are read along with it, in
-        the order in which the flush will come to them, so the locks are taken in the order they would be anyway.
-        """
-        origins = self._origins.setdefault(scene.session, {})
-        if (scene.mapper, key) not in origins:
-            states = map(instance_state, others())
-            keys = {key, *(identity(each) for each in states if each.mapper is scene.mapper)}
-            with aside(scene.connection, scene.ledger):
-                found = scene.plan.origins(scene.connection, [*keys], key_lock=key_lock)
-            origins |= {(scene.mapper, each): values for each, values in found.items()}

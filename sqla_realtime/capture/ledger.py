@@ -1,18 +1,22 @@
 """What each open database transaction did so far, followed on its Connection: that is where COMMIT and ROLLBACK happen.
 
 A Session's own events tell what the Session believes: they fire for savepoints and for Sessions joined to somebody
-else's transaction, and stay away when a Session is closed or its COMMIT fails. The Connection's events tell what is
-sent to the database. So a ledger belongs to a Connection, from the first published change of a transaction to its end.
+else's transaction, and stay away when a Session is closed or its COMMIT fails. The Connection tells what is sent to the
+database. So a ledger belongs to a Connection, from the first published change of a transaction to its end.
+
+Only a Connection with a ledger is listened to: SQLAlchemy makes every statement of an engine pay for its listeners.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakSet, ref
 
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import ExceptionContext, RootTransaction
+from sqlalchemy.engine.interfaces import ConnectionEventsTarget
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper
 
@@ -21,28 +25,59 @@ from sqla_realtime.capture.taps import Taps
 from sqla_realtime.capture.tracker import Tracker
 from sqla_realtime.commit import Commit
 
+_ENDS = ("commit", "prepare_twophase", "commit_twophase")
+
+
+class _Ears(ConnectionEventsTarget):
+    """Has the listeners that Connections get. What event.listen() does for one costs more than the transaction of a row."""
+
+    def __init__(self) -> None:
+        self._has_events = False
+
+    def join(self, connection: Connection) -> None:
+        """Let these listeners hear a Connection, after its own and its engine's."""
+        own: Any = connection.dispatch
+        connection.dispatch = type(own)(own, self.dispatch)
+        connection._has_events = True
+
 
 class Ledger:
     """One transaction of one Connection: its tracker while it is open, its ticket once its COMMIT has begun.
 
-    ``owned`` is set while a Session that will tell how it ended commits the transaction. ``lost`` are mappers of which
-    rows changed that could not be noted. ``expected`` is the statement under way and how many rows it was seen to change.
-    ``told`` are those that were lost in a part that was handed over. ``sealed``: nothing but its COMMIT comes any more.
+    ``root`` is the transaction. ``expected`` is the statement under way, how many rows it was seen to change, and what is
+    in doubt where it changes more. ``sealed``: nothing but its COMMIT comes any more. ``alone``: nothing but the flushes of
+    Sessions that are followed has written on the Connection.
     """
 
-    __slots__ = ("__weakref__", "busy", "commit", "expected", "lost", "owned", "sealed", "ticket", "told", "tracker")
+    __slots__ = ("__weakref__", "_connection", "_root", "alone", "busy", "commit", "expected", "sealed", "ticket", "tracker")
 
-    def __init__(self, limit: int = 100_000) -> None:
-        self.tracker = Tracker(limit)
+    def __init__(self, connection: Connection, tracker: Tracker, gone: Callable[[Any], None] | None = None) -> None:
+        root = connection.get_transaction()
+        # Neither lives longer because it is followed.
+        self._connection = ref(connection, gone)
+        self._root: Callable[[], RootTransaction | None] = ref(root) if root is not None else _no_transaction
+        self.tracker = tracker
         self.commit: Commit | None = None
         self.ticket: Ticket | None = None
-        self.owned = False
         self.sealed = False
-        self.lost: set[Mapper[Any]] = set()
-        self.told: set[Mapper[Any]] = set()
+        self.alone = True
         self.expected: tuple[object, int, Sequence[Mapper[Any]]] | None = None
-        # True while our own statements run on the Connection: their savepoints are no business of the tracker.
+        # True while our own statements run on the Connection: they are no business of the tracker.
         self.busy = False
+
+    @property
+    def open(self) -> bool:
+        """Whether its transaction goes on, and its COMMIT has not begun."""
+        root = self._root()
+        return self.ticket is None and root is not None and root.is_active
+
+    def of(self, root: RootTransaction | None) -> bool:
+        """Whether this is the transaction, and its COMMIT has not begun."""
+        return self.ticket is None and self._root() is root
+
+
+def _no_transaction() -> None:
+    """A Connection that commits by itself has none."""
 
 
 def row_key(model: type[Any], key: tuple[Any, ...]) -> tuple[int, tuple[Any, ...]]:
@@ -58,141 +93,123 @@ Collect = Callable[[Connection, Ledger], Commit]
 
 
 class Ledgers:
-    """The ledgers of every Connection with published changes, kept by the events of their engines.
+    """The ledgers of every Connection with published changes.
 
-    ``limit`` is how many rows one transaction may touch and still be told row by row. All methods run in the thread that
-    uses the Connection. Nothing here raises into the user's transaction.
+    ``collect`` makes the commit of a ledger, ``tracker`` what it is kept in. ``owned`` tells whether a Session that will
+    say how it ended is committing a Connection's transaction. All methods run in the thread that uses the Connection.
+    Nothing here raises into the user's transaction.
     """
 
-    def __init__(self, taps: Taps, collect: Collect, *, limit: int = 100_000) -> None:
+    def __init__(
+        self, taps: Taps, collect: Collect, owned: Callable[[Connection], bool], tracker: Callable[[], Tracker]
+    ) -> None:
         self._taps = taps
-        self._limit = limit
         self._collect = collect
-        self._ledgers: WeakKeyDictionary[Connection, Ledger] = WeakKeyDictionary()
-        self._engines: WeakSet[Engine] = WeakSet()
+        self._owned = owned
+        self._tracker = tracker
+        # By the Connection's id, for as long as it lives: a weak key costs each look-up as much as all the rest of it.
+        self._ledgers: dict[int, Ledger] = {}
+        self._heard: WeakSet[Connection] = WeakSet()
+        self._ears = _Ears()
+        for name in _ENDS:
+            event.listen(self._ears, name, getattr(self, f"_{name}"))
 
     def peek(self, connection: Connection) -> Ledger | None:
-        """The ledger of a Connection, where it has one."""
-        return self._ledgers.get(connection)
+        """The ledger of the transaction that is open on a Connection, where it has one, unless our own statements run."""
+        ledger = self._ledgers.get(id(connection))
+        return None if ledger is None or ledger.busy or not ledger.of(connection.get_transaction()) else ledger
 
     def of(self, connection: Connection) -> Ledger:
-        """The ledger of the transaction that is open on a Connection, with its tracker at the innermost savepoint."""
-        ledger = self._ledgers.get(connection)
-        if ledger is None or ledger.ticket is not None:
-            ledger = self._ledgers[connection] = Ledger(self._limit)
-        self._name(connection, ledger)
+        """The ledger of the transaction that is open on a Connection."""
+        number = id(connection)
+        ledger = self._ledgers.get(number)
+        if ledger is None or not ledger.of(connection.get_transaction()):
+            # What an earlier transaction left there ended without an event of its own.
+            ledger = self._ledgers[number] = Ledger(connection, self._tracker(), partial(self._forget, number))
+            if connection not in self._heard:
+                self._heard.add(connection)
+                self._ears.join(connection)
         return ledger
+
+    def expect(self, connection: Connection, listener: Callable[..., None]) -> None:
+        """Have a listener called after each statement on this Connection, the one under way too."""
+        if not event.contains(connection, "after_cursor_execute", listener):
+            event.listen(connection, "after_cursor_execute", listener)
 
     @property
     def waiting(self) -> bool:
         """Whether some transaction has changed published rows and has not ended."""
-        return any(each.ticket is None and (each.tracker or each.lost) for each in list(self._ledgers.values()))
+        return any(each.open and each.tracker for each in list(self._ledgers.values()))
 
     def hand_over(self, connection: Connection) -> None:
         """A Session has committed inside a transaction that goes on: tell what it did to the taps that take it for a COMMIT."""
-        ledger = self._open(connection)
+        ledger = self.peek(connection)
         if ledger is None:
             return
-        part = Ledger()
-        part.tracker, part.lost = ledger.tracker.mark(), ledger.lost
-        ledger.told |= ledger.lost
-        ledger.lost = set()
+        part = Ledger(connection, ledger.tracker.mark())
+        part.alone = ledger.alone
         if self._taps.savepoints:
             commit = self._collect(connection, part)
             if commit:
                 self._taps.hand_over(commit)
 
-    def listen(self, engine: Engine) -> bool:
-        """Follow the Connections of an engine from now on; False where they are followed already."""
-        if engine in self._engines:
-            return False
-        self._engines.add(engine)
-        for name in (
-            "begin", "savepoint", "release_savepoint", "rollback_savepoint", "rollback", "commit",
-            "prepare_twophase", "commit_twophase", "rollback_twophase", "handle_error",
-        ):  # fmt: skip
-            event.listen(engine, name, getattr(self, f"_{name}"))
-        return True
-
-    def _begin(self, connection: Connection) -> None:
-        # Whatever is left from an earlier transaction ended without an event of its own.
-        self._drop(connection)
-
-    def _savepoint(self, connection: Connection, name: str | None) -> None:
-        ledger = self._open(connection)
+    def meddle(self, connection: Connection) -> None:
+        """Somebody who is not followed writes on a Connection."""
+        ledger = self.peek(connection)
         if ledger is not None:
-            self._name(connection, ledger)
-            ledger.tracker.savepoint(name)
+            ledger.alone = False
 
-    def _release_savepoint(self, connection: Connection, name: str, context: None) -> None:
-        ledger = self._open(connection)
-        if ledger is not None:
-            self._name(connection, ledger)
-            ledger.tracker.release(name)
+    def tidy(self, connection: Connection) -> None:
+        """A Session has ended its transaction on a Connection: keep nothing of one that was rolled back."""
+        ledger = self._ledgers.get(id(connection))
+        if ledger is not None and not ledger.open:
+            del self._ledgers[id(connection)]
 
-    def _rollback_savepoint(self, connection: Connection, name: str, context: None) -> None:
-        ledger = self._open(connection)
-        if ledger is not None:
-            self._name(connection, ledger)
-            ledger.tracker.rollback(name)
-
-    def _rollback(self, connection: Connection) -> None:
-        self._drop(connection)
-
-    def _commit(self, connection: Connection) -> None:
-        ledger = self._open(connection)
-        if ledger is not None:
-            self._seal(connection, ledger)
-            self._take_ticket(connection, ledger)
-
-    def _prepare_twophase(self, connection: Connection, xid: Any) -> None:
-        ledger = self._open(connection)
-        if ledger is not None:
-            self._seal(connection, ledger)
-
-    def _commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
-        ledger = self._open(connection)
-        if ledger is not None:
-            if ledger.commit is None:
-                self._seal(connection, ledger)
-            self._take_ticket(connection, ledger)
-
-    def _rollback_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
-        self._drop(connection)
-
-    def _handle_error(self, context: ExceptionContext) -> None:
+    def handle_error(self, context: ExceptionContext) -> None:
+        """Something failed on an engine."""
         # Between the ticket and the end of COMMIT nothing else runs on the Connection, so the error is COMMIT's own.
-        ledger = self._ledgers.get(context.connection) if context.connection is not None else None
+        ledger = self._ledgers.get(id(context.connection)) if context.connection is not None else None
         if ledger is not None and ledger.ticket is not None:
             if isinstance(context.sqlalchemy_exception, DBAPIError) and not context.is_disconnect:
                 ledger.ticket.finish(committed=False)
             else:
                 ledger.ticket.doubt()
 
-    def _open(self, connection: Connection) -> Ledger | None:
-        ledger = self._ledgers.get(connection)
-        return None if ledger is None or ledger.busy or ledger.ticket is not None else ledger
+    def _commit(self, connection: Connection) -> None:
+        ledger = self.peek(connection)
+        if ledger is not None:
+            self._seal(connection, ledger)
+            self._take_ticket(connection, ledger)
 
-    def _name(self, connection: Connection, ledger: Ledger) -> None:
-        """Tell the tracker the innermost savepoint's name, which its event did not have yet."""
-        nested = connection.get_nested_transaction()
-        if nested is not None:
-            ledger.tracker.name(nested._savepoint)
+    def _prepare_twophase(self, connection: Connection, xid: Any) -> None:
+        ledger = self.peek(connection)
+        if ledger is not None:
+            self._seal(connection, ledger)
+
+    def _commit_twophase(self, connection: Connection, xid: Any, is_prepared: bool) -> None:
+        ledger = self.peek(connection)
+        if ledger is not None:
+            if ledger.commit is None:
+                self._seal(connection, ledger)
+            self._take_ticket(connection, ledger)
 
     def _seal(self, connection: Connection, ledger: Ledger) -> None:
         """Turn what was tracked into the commit that will be published, with the rows as they are stored now."""
-        ledger.lost |= ledger.told
         ledger.sealed = True
         ledger.commit = self._collect(connection, ledger)
 
     def _take_ticket(self, connection: Connection, ledger: Ledger) -> None:
         if ledger.commit:
-            ledger.ticket = self._taps.begin(ledger.commit, None if ledger.owned else _probe(connection))
+            ledger.ticket = self._taps.begin(ledger.commit, None if self._owned(connection) else _probe(connection))
         else:
-            self._ledgers.pop(connection, None)
+            self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
-        self._ledgers.pop(connection, None)
+        self._ledgers.pop(id(connection), None)
+
+    def _forget(self, number: int, connection: object) -> None:
+        """A Connection is no more; another one may get its number."""
+        self._ledgers.pop(number, None)
 
 
 def _probe(connection: Connection) -> Probe:

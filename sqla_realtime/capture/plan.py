@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag
 from sqlalchemy.orm.attributes import get_history
 from sqlalchemy.types import TypeEngine
 
+from sqla_realtime.capture.kept import Keeper
 from sqla_realtime.schema.reader import Origins
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Family
@@ -49,7 +50,8 @@ class Plan:
         self._simple = frozenset(each.key for each in mapper.column_attrs if _compares_plainly(each.columns[0].type))
         self._sets: dict[tuple[str, ...], frozenset[str]] = {}
         self._whole: dict[frozenset[str], frozenset[str]] = {}
-        self._origins: dict[bool, Origins] = {}
+        self._origins: dict[tuple[bool, bool], Origins] = {}
+        self.keeper = _keeper(mapper, family)
 
     def key(self, state: State) -> Key:
         """The primary key that an object has now, which its flush may have changed."""
@@ -101,11 +103,15 @@ class Plan:
                 self._whole[touched] = found
         return found
 
-    def origins(self, connection: Connection, keys: Sequence[Key], *, key_lock: bool) -> dict[Key, Values]:
-        """What decides the channels of the rows with these keys, as it is stored; they are locked."""
-        reader = self._origins.get(key_lock)
+    def origins(self, connection: Connection, keys: Sequence[Key], *, key_lock: bool, whole: bool) -> dict[Key, Values]:
+        """What decides the channels of the rows with these keys, and with ``whole`` what their records show, as it is
+        stored; they are locked."""
+        reader = self._origins.get((key_lock, whole))
         if reader is None:
-            reader = self._origins[key_lock] = Origins(self.mapper, sorted(self.family.decisive), key_lock=key_lock)
+            names = {*self.family.decisive}
+            for publication in self.family.publications if whole else ():
+                names |= self._columns.intersection(publication.fields.attributes)
+            reader = self._origins[key_lock, whole] = Origins(self.mapper, sorted(names), key_lock=key_lock)
         return reader(connection, keys)
 
     def _shared(self, touched: Iterable[str]) -> frozenset[str]:
@@ -117,6 +123,16 @@ class Plan:
             if len(self._sets) < _SHARED:
                 self._sets[names] = found
         return found
+
+
+def _keeper(mapper: Mapper[Any], family: Family) -> Keeper | None:
+    """What keeps the values of new rows, None where the database has a say in them or a schema looks at more."""
+    if not family.publications or family.late or any(each.fields.needs_object for each in family.publications):
+        return None
+    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    read = (name for each in family.publications for name in (*sorted(each.decisive), *each.fields.attributes))
+    keeper = Keeper(mapper, dict.fromkeys((*keys, *read)))
+    return keeper if keeper.able else None
 
 
 def _compares_plainly(type_: TypeEngine[Any]) -> bool:

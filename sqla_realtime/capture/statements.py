@@ -96,12 +96,12 @@ class StatementWatcher:
                     self._associate(found, associations)
                     self._follow(found)
                 else:
-                    ledger.lost.update(mappers, reached, (embed.parent for embed in associations))
+                    ledger.tracker.doubt((*mappers, *reached, *(embed.parent for embed in associations)))
 
     def after(self, ledger: Ledger, rowcount: int, context: Any) -> None:
         """A statement was sent: rows that nobody saw before are rows that somebody else made visible meanwhile."""
         if ledger.expected is not None and ledger.expected[0] is context and rowcount > ledger.expected[1]:
-            ledger.lost.update(ledger.expected[2])
+            ledger.tracker.doubt(ledger.expected[2])
 
     def _associate(self, statement: Statement, embeds: Sequence[Embed]) -> None:
         """Touch the parents whose many-to-many a statement about its table changes; also those of the unit of work."""
@@ -112,7 +112,7 @@ class StatementWatcher:
                 log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
                 followed = False
             if not followed:
-                statement.ledger.lost.add(embed.parent)
+                statement.ledger.tracker.doubt((embed.parent,))
 
     def _mentioned(self, statement: str) -> list[Table]:
         """The tables of published rows, and those that lead to them, which raw SQL names where it may write at all."""
@@ -132,7 +132,7 @@ class StatementWatcher:
             log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
             followed = False
         if not followed:
-            statement.ledger.lost.update(statement.mappers)
+            statement.ledger.tracker.doubt(statement.mappers)
 
     def _record(self, statement: Statement) -> bool:
         """Touch the rows that the statement will change; False where that is not known."""
@@ -158,7 +158,7 @@ class StatementWatcher:
                 for condition in islice(statement.conditions(), self._limit):
                     self._cascades.deleted(statement.connection, statement.ledger, Rows(statement.table, condition))
             case Update() if any(each.on_update and statement.sets(each.referred) for each in references):
-                statement.ledger.lost |= self._cascades.reached(statement.table)
+                statement.ledger.tracker.doubt(self._cascades.reached(statement.table))
 
     def _change(self, statement: Statement, mapper: Mapper[Any]) -> int:
         """Touch the rows that an UPDATE or DELETE selects; how many they are."""
@@ -193,7 +193,7 @@ class StatementWatcher:
 
     def _touch(self, statement: Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:
         family = self._registry.of(mapper)
-        statement.ledger.lost.update(family.leaves)
+        statement.ledger.tracker.doubt(family.leaves)
         # A statement may turn a row of a class that nobody sees into one of a class that somebody does.
         if family.observed or family.kinds != frozenset():
             touch.order = next(self._order)

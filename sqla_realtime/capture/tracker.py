@@ -7,13 +7,15 @@ before the tracker existed has no frame; rolling back to it forgets everything, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 Kind = Literal["create", "update", "destroy"]
 
+# So many touches of a transaction come with values: enough for what is done at once, and little memory.
+ROOM = 20_000
 # Shared by every touch of which nothing was known: a hundred thousand empty dictionaries would be 6 MB.
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,7 +26,8 @@ class Touch:
 
     ``subject`` is what the row was mapped by when it was first touched, opaque here. ``before`` are the values that its
     attributes had in the database before, where they are known; ``touched`` the attributes that may differ now, None
-    for any of them. ``order`` sorts touches into the order in which they were made.
+    for any of them. ``order`` sorts touches into the order in which they were made. ``kept`` are names of attributes and
+    the values that this touch has stored, where they are known without reading the row again.
     """
 
     kind: Kind
@@ -32,6 +35,7 @@ class Touch:
     before: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     touched: frozenset[str] | None = None
     order: int = 0
+    kept: tuple[tuple[str, ...], tuple[Any, ...]] | None = None
 
 
 def compose(earlier: Touch | None, later: Touch) -> Touch | None:
@@ -59,16 +63,16 @@ def _either(earlier: Touch, later: Touch) -> frozenset[str] | None:
 class _Frame:
     """One savepoint: the touches since the last mark, and those of before; what is in doubt since then, and before."""
 
-    name: str | None = None
+    name: str = ""
     rows: dict[Hashable, Touch] = field(default_factory=dict)
     marked: dict[Hashable, Touch] = field(default_factory=dict)
     doubts: set[Any] = field(default_factory=set)
     told: set[Any] = field(default_factory=set)
 
-    def forget(self) -> None:
+    def forget(self, doubt: Callable[[Any], Hashable]) -> None:
         """Keep no row, and doubt what they belong to."""
-        self.doubts.update(touch.subject for touch in self.rows.values())
-        self.told.update(touch.subject for touch in self.marked.values())
+        self.doubts.update(doubt(touch.subject) for touch in self.rows.values())
+        self.told.update(doubt(touch.subject) for touch in self.marked.values())
         self.rows, self.marked = {}, {}
 
 
@@ -76,11 +80,13 @@ class Tracker:
     """The touches of one open transaction, by row key. Belongs to the thread that holds the transaction.
 
     ``limit`` is how many rows it remembers. A transaction that touches more is not told row by row: from then on its
-    subjects are in doubt, the rows forgotten, and nothing grows any more.
+    subjects are in doubt, the rows forgotten, and nothing grows any more. ``doubt`` says what is in doubt where rows of
+    a subject are.
     """
 
-    def __init__(self, limit: int = 100_000) -> None:
+    def __init__(self, limit: int = 100_000, doubt: Callable[[Any], Hashable] = lambda subject: subject) -> None:
         self._limit = limit
+        self._doubt = doubt
         self._count = 0
         self._full = False
         self._frames: list[_Frame] = [_Frame()]
@@ -89,7 +95,7 @@ class Tracker:
         """Add a touch of the row ``key`` to the innermost savepoint."""
         frame = self._frames[-1]
         if self._full:
-            frame.doubts.add(touch.subject)
+            frame.doubts.add(self._doubt(touch.subject))
         elif key in frame.rows:
             _lay(frame.rows, key, touch)
         else:
@@ -98,28 +104,24 @@ class Tracker:
             if self._count > self._limit and self._measure() > self._limit:
                 self._full = True
                 for each in self._frames:
-                    each.forget()
+                    each.forget(self._doubt)
+
+    def doubt(self, subjects: Iterable[Hashable]) -> None:
+        """Rows of these changed, or may have, and it is not known which."""
+        self._frames[-1].doubts.update(subjects)
+
+    @property
+    def roomy(self) -> bool:
+        """Whether so few rows are remembered that values may be kept with them."""
+        return self._count < ROOM
 
     def doubts(self) -> set[Any]:
-        """The subjects of which rows may differ after the transaction without being among ``net``."""
+        """What is in doubt: rows may differ after the transaction without being among ``net``."""
         return {subject for frame in self._frames for subject in (*frame.doubts, *frame.told)}
 
-    def savepoint(self, name: str | None = None) -> None:
-        """A savepoint was set; its name may become known later."""
+    def savepoint(self, name: str) -> None:
+        """A savepoint was set."""
         self._frames.append(_Frame(name))
-
-    def name(self, name: str) -> None:
-        """The innermost savepoint's name became known.
-
-        If another one has it, the innermost was announced and never set: what it holds belongs to the one below.
-        """
-        if len(self._frames) > 1 and self._frames[-1].name is None:
-            frame = self._frames.pop()
-            if self._index(name) is None:
-                frame.name = name
-                self._frames.append(frame)
-            else:
-                self._merge(frame)
 
     def release(self, name: str) -> None:
         """A savepoint was released, and with it every later one."""
@@ -142,8 +144,10 @@ class Tracker:
 
     def net(self) -> dict[Hashable, Touch]:
         """Every row that may differ after the transaction."""
-        net: dict[Hashable, Touch] = {}
-        for layer in (*(frame.marked for frame in self._frames), *(frame.rows for frame in self._frames)):
+        layers = [*(frame.marked for frame in self._frames), *(frame.rows for frame in self._frames)]
+        filled = [layer for layer in layers if layer]
+        net = dict(filled[0]) if filled else {}
+        for layer in filled[1:]:
             _add(net, layer)
         return net
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Integer, Select, SmallInteger, any_, bindparam, tuple_
+from sqlalchemy import ARRAY, BigInteger, Connection, Integer, Select, SmallInteger, any_, bindparam, tuple_
+
+from sqla_realtime.schema.prepared import Prepared
 
 # Long enough to be few, short enough for every driver's limit of parameters.
 CHUNK = 500
@@ -24,9 +26,11 @@ class Lookup:
         self._single = column is not None
         self._integers = column is not None and type(column.type) in (Integer, BigInteger, SmallInteger)
         chosen = tuple_(*columns) if column is None else column
+        self._range: Select[Any] | None = None
         self._listed = statement.where(chosen.in_(bindparam("keys", expanding=True)))
         if column is not None and self._integers:
             self._range = statement.where(column.between(bindparam("first"), bindparam("last")))
+            self._prepared = Prepared(self._range, ("first", "last"))
             self._array = statement.where(column == any_(bindparam("keys", type_=ARRAY(column.type))))
 
     def __call__(self, keys: Sequence[tuple[Any, ...]], dialect: str) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
@@ -45,7 +49,13 @@ class Lookup:
             for start in range(0, len(values), CHUNK):
                 yield self._listed, {"keys": values[start : start + CHUNK]}
 
+    def rows(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
+        """What they find."""
+        for statement, parameters in self(keys, connection.dialect.name):
+            found = self._prepared.fetch(connection, parameters) if statement is self._range else None
+            yield from connection.execute(statement, parameters) if found is None else found
+
     def _of_integers(self, values: list[int], dialect: str) -> tuple[Select[Any], Mapping[str, Any]]:
-        if values[-1] - values[0] == len(values) - 1 and len(set(values)) == len(values):
+        if self._range is not None and values[-1] - values[0] == len(values) - 1 and len(set(values)) == len(values):
             return self._range, {"first": values[0], "last": values[-1]}
         return (self._array if dialect == "postgresql" else self._listed), {"keys": values}

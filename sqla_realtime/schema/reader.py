@@ -83,11 +83,11 @@ class Reader:
 
     def by_key(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Image]:
         """The stored rows with these keys; a key without a row is left out."""
-        images = {
-            image.key: image
-            for statement, parameters in self._lookup(keys, connection.dialect.name)
-            for image in self._fetch(connection, statement, parameters)
-        }
+        if self._plain:
+            images = {image.key: image for image in self._images(self._lookup.rows(connection, keys))}
+        else:
+            statements = self._lookup(keys, connection.dialect.name)
+            images = {image.key: image for each in statements for image in self._fetch_instances(connection, *each)}
         self._complete(connection, images.values())
         return images
 
@@ -126,24 +126,21 @@ class Reader:
         statement = self._statement.where(*publication.where(values)).order_by(*self._key_columns).limit(limit)
         return self._fetch(connection, statement)
 
-    def _fetch(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
-    ) -> Iterator[Image]:
-        fetch = self._fetch_columns if self._plain else self._fetch_instances
-        return fetch(connection, statement, parameters)
+    def _fetch(self, connection: Connection, statement: Select[Any]) -> Iterator[Image]:
+        if self._plain:
+            return self._images(connection.execute(statement))
+        return self._fetch_instances(connection, statement)
 
-    def _fetch_columns(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
-    ) -> Iterator[Image]:
+    def _images(self, rows: Iterable[Sequence[Any]]) -> Iterator[Image]:
         arity, names, mapper = len(self._keys), self._names, self._mapper
         kinds = None if self._discriminator is None else mapper.polymorphic_map
-        for row in connection.execute(statement, parameters):
+        for row in rows:
             values = dict(zip(names, row, strict=False))
             of = mapper if kinds is None else kinds.get(row[-1], mapper)
             yield Image(tuple(row[:arity]), of, values, values)
 
     def _fetch_instances(
-        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None
+        self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
     ) -> Iterator[Image]:
         # rollback_only: closing this Session must not end the transaction of the Connection that it borrows.
         with Session(connection, autoflush=False, join_transaction_mode="rollback_only") as session:
@@ -171,11 +168,7 @@ class Origins:
     def __call__(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The attributes of the rows with these keys."""
         names, arity = self._names, self._arity
-        return {
-            tuple(row[:arity]): dict(zip(names, row[arity:], strict=True))
-            for statement, parameters in self._lookup(keys, connection.dialect.name)
-            for row in connection.execute(statement, parameters)
-        }
+        return {tuple(row[:arity]): dict(zip(names, row[arity:], strict=True)) for row in self._lookup.rows(connection, keys)}
 
 
 def read_attributes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import is_not
 from typing import Any
 
 from sqlalchemy import Table
@@ -70,7 +69,7 @@ class Registry:
         self._patterns: dict[str, Pattern] = {}
         self._by_mapper: dict[Mapper[Any], Family] = {}
         self._tops: list[Mapper[Any]] = []
-        self._lines: list[Any] = []
+        self._lines: list[tuple[Mapper[Any], Any]] = []
         self._tables: list[Table] = []
         self._associations: list[Table] = []
 
@@ -91,6 +90,7 @@ class Registry:
         self._publications.setdefault(pattern.text, []).append(publication)
         self._by_mapper.clear()
         self._tops = self._hierarchies()
+        self._find_tables()
         found = (embed.association for each in self for embed in each.fields.embeds)
         self._associations = list(dict.fromkeys(table for table in found if table is not None))
 
@@ -112,12 +112,16 @@ class Registry:
 
     def published_tables(self) -> list[Table]:
         """Every table that holds part of a published row; the same list as long as they are the same."""
-        lines = [mapper.self_and_descendants for mapper in self._tops]
         # Asked in every flush. SQLAlchemy makes these lines anew when a subclass is mapped.
-        if len(lines) != len(self._lines) or any(map(is_not, lines, self._lines)):
-            self._tables = list(dict.fromkeys(table for line in lines for mapper in line for table in tables_of(mapper)))
-            self._lines = lines
+        for mapper, line in self._lines:
+            if mapper.self_and_descendants is not line:
+                self._find_tables()
+                break
         return self._tables
+
+    def _find_tables(self) -> None:
+        self._lines = [(mapper, mapper.self_and_descendants) for mapper in self._tops]
+        self._tables = list(dict.fromkeys(table for _, line in self._lines for mapper in line for table in tables_of(mapper)))
 
     def mappers(self, table: str) -> list[Mapper[Any]]:
         """The mappers through which rows of a table are published, each the topmost of its hierarchy that has the table."""

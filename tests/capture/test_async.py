@@ -227,7 +227,8 @@ def test_nothing_is_loaded_by_us(run: Callable[..., Any]) -> None:
         async with sessions() as session:
             await session.connection()
             engine = sessions.kw["bind"].sync_engine
-            event.listen(engine, "commit", lambda connection: statements.clear())
+            commit = engine.dialect.do_commit
+            engine.dialect.do_commit = lambda connection: (commit(connection), statements.clear())
             event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
             session.add(page := new(2))
             await session.flush()

@@ -8,11 +8,12 @@ from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger
+from sqla_realtime.capture.tracker import Tracker
 
 
 def test_a_failed_statement_reaches_us_and_the_transaction_goes_on(engine: Engine) -> None:
-    ledger = Ledger()
     with engine.begin() as connection:
+        ledger = Ledger(connection, Tracker())
         connection.execute(text("INSERT INTO project (id, name) VALUES (1, 'kept')"))
         with pytest.raises(DBAPIError), aside(connection, ledger):
             connection.execute(text("SELECT nonsense FROM nowhere"))

@@ -177,35 +177,6 @@ def test_a_rollback_to_before_the_tracker_forgets_everything(tracker: Tracker) -
     assert kinds(tracker) == {2: "create"}
 
 
-def test_a_name_that_becomes_known_later(tracker: Tracker) -> None:
-    tracker.savepoint()
-    tracker.name("a")
-    tracker.name("ignored")
-    tracker.record(1, touch("create"))
-    tracker.savepoint()
-    tracker.name("b")
-    tracker.record(2, touch("create"))
-    tracker.rollback("b")
-    assert kinds(tracker) == {1: "create"}
-    tracker.rollback("a")
-    assert kinds(tracker) == {}
-
-
-def test_a_savepoint_that_was_announced_and_never_set_belongs_to_the_one_below(tracker: Tracker) -> None:
-    tracker.savepoint("a")
-    tracker.record(0, touch("create"))
-    tracker.savepoint()
-    tracker.record(1, touch("create"))
-    tracker.name("a")
-    tracker.rollback("a")
-    assert kinds(tracker) == {}
-    tracker.savepoint()
-    tracker.record(2, touch("create"))
-    tracker.name("a")
-    tracker.release("a")
-    assert kinds(tracker) == {2: "create"}
-
-
 # Marks: what came since the last one.
 
 
@@ -277,9 +248,7 @@ class Model:
 
 
 ACTIONS = st.tuples(st.sampled_from(["create", "update", "blind", "destroy"]), st.integers(0, 3), st.sampled_from("ab"))
-POINTS = st.tuples(
-    st.sampled_from(["savepoint", "announced", "release", "rollback", "mark"]), st.sampled_from("xyz"), st.none()
-)
+POINTS = st.tuples(st.sampled_from(["savepoint", "release", "rollback", "mark"]), st.sampled_from("xyz"), st.none())
 
 
 def replay(tracker: Tracker, steps: list[tuple[str, Any, Any]]) -> tuple[dict[int, dict[str, int]], Model]:
@@ -287,13 +256,9 @@ def replay(tracker: Tracker, steps: list[tuple[str, Any, Any]]) -> tuple[dict[in
     start = {key: {"a": key, "b": key + 10} for key in (0, 1)}
     model = Model(deepcopy(start))
     for kind, key, attribute in steps:
-        if kind in ("savepoint", "announced"):
+        if kind == "savepoint":
             model.saved.append((key, deepcopy(model.rows)))
-            if kind == "announced" and [name for name, _ in model.saved].count(key) == 1:
-                tracker.savepoint()
-                tracker.name(key)
-            else:
-                tracker.savepoint(key)
+            tracker.savepoint(key)
         elif kind in ("release", "rollback"):
             names = [name for name, _ in model.saved]
             if key not in names:

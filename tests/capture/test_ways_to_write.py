@@ -113,6 +113,11 @@ def measure(engine: Engine, write: Write) -> tuple[str, int]:
                 session.execute(text("SELECT setval('page_id_seq', 1000)"))
         if not enabled:
             capture.hooks.disable(resolve(capture.sessions))
+        with capture.sessions.begin() as session:
+            # What a table is like is looked at once, not once for each transaction.
+            session.add(Page(id=4, project_id=6))
+        with capture.sessions.begin() as session:
+            session.delete(session.get_one(Page, 4))
         capture.commits()
         statements: list[str] = []
 

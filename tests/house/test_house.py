@@ -17,8 +17,6 @@ POSITIONAL = 5
 # (rule, where): the reason. "where" is a path, or path:function as the failing test prints it.
 # An entry that excuses nothing any more fails the test.
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("positional", "sqla_realtime/capture/hooks.py:Hooks._before_cursor_execute"): "SQLAlchemy calls it so",
-    ("positional", "sqla_realtime/capture/hooks.py:Hooks._after_cursor_execute"): "SQLAlchemy calls it so",
 }
 
 

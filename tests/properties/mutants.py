@@ -20,7 +20,8 @@ from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.dml import Statement
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.hooks import Hooks
-from sqla_realtime.capture.ledger import Ledgers
+from sqla_realtime.capture.ledger import Ledger, Ledgers
+from sqla_realtime.capture.origins import RowOrigins
 from sqla_realtime.capture.plan import Plan
 from sqla_realtime.capture.statements import StatementWatcher
 from sqla_realtime.capture.tracker import Touch, Tracker
@@ -81,7 +82,7 @@ def rollback_to_an_unknown_savepoint_keeps_everything(patch: Patch) -> None:
 
 @mutant(scene="a Connection that is used again")
 def touches_are_kept_after_a_rollback(patch: Patch) -> None:
-    patch.setattr(Ledgers, "_drop", nothing)
+    patch.setattr(Ledger, "of", lambda self, root: self.ticket is None)
 
 
 def composed(patch: Patch, change: Callable[[Touch, Touch, Touch | None], Touch | None]) -> None:
@@ -140,18 +141,18 @@ def a_row_switch_is_missed(patch: Patch) -> None:
 
 @mutant(7)
 def the_channel_that_a_stale_object_remembers_is_left(patch: Patch) -> None:
-    def remembered(self: FlushWatcher, scene: Any, key: Any, others: Any, **named: Any) -> dict[str, Any]:
+    def remembered(self: RowOrigins, scene: Any, key: Any, others: Any, **named: Any) -> dict[str, Any]:
         target = scene.session.identity_map[scene.mapper.identity_key_from_primary_key(key)]
         state = inspect(target)
         return {name: state.committed_state.get(name, state.dict.get(name)) for name in scene.family.decisive}
 
-    patch.setattr(FlushWatcher, "_origin", remembered)
+    patch.setattr(RowOrigins, "find", remembered)
 
 
 @mutant(scene="an object whose row is gone")
 def a_stale_delete_that_finds_no_row_is_told(patch: Patch) -> None:
-    origin = FlushWatcher._origin
-    patch.setattr(FlushWatcher, "_origin", lambda *args, **named: origin(*args, **named) or {})
+    origin = RowOrigins.find
+    patch.setattr(RowOrigins, "find", lambda *args, **named: origin(*args, **named) or {})
 
 
 @mutant(scene="an object that is older than its row")
@@ -339,7 +340,7 @@ def told_too_early(patch: Patch, when: Callable[[Session], bool]) -> None:
     after = Hooks._after_commit
 
     def early(self: Hooks, session: Session) -> None:
-        state = self._states.get(session)
+        state = self._sessions.get(session)
         for ledger in [] if state is None or not when(session) else list(state.ledgers):
             if ledger.ticket is None:
                 connection = next(iter(state.connections))
@@ -364,11 +365,11 @@ def a_session_that_leaves_an_outer_transaction_has_committed(patch: Patch) -> No
 @mutant(scene="a COMMIT that fails")
 def a_commit_that_failed_is_told(patch: Patch) -> None:
     def believe(self: Ledgers, context: Any) -> None:
-        ledger = self._ledgers.get(context.connection)
+        ledger = self._ledgers.get(id(context.connection))
         if ledger is not None and ledger.ticket is not None:
             ledger.ticket.finish(committed=True)
 
-    patch.setattr(Ledgers, "_handle_error", believe)
+    patch.setattr(Ledgers, "handle_error", believe)
 
 
 @mutant(scene="rows that come between")

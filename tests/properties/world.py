@@ -250,11 +250,13 @@ class World:
         rows[key] = record
 
     def _stored(self, cls: str, number: str) -> bool:
-        """Whether a row still exists, in a channel or out of all."""
+        """Whether a row of this class still exists, in a channel or out of all."""
         model = next(each for each in MODELS if each.__name__ == cls)
-        base = model.__mapper__.local_table
+        kind = model.__mapper__.polymorphic_on
+        base = model.__mapper__.local_table if kind is None else kind.table
         terms = [column == int(part) for column, part in zip(base.primary_key, number.split(","), strict=True)]
-        return self.connection.execute(select(*base.primary_key).where(*terms)).first() is not None
+        row = self.connection.execute(select(*base.primary_key, *(() if kind is None else (kind,))).where(*terms)).first()
+        return row is not None and (kind is None or row[-1] == model.__mapper__.polymorphic_identity)
 
     def _pattern(self, name: str) -> str:
         if name in self.patterns:
