@@ -12,6 +12,8 @@ Cause = Literal["enter", "leave"]
 # 2**53 - 1 is the last integer that JavaScript holds exactly; no log counts beyond it.
 MAX_OFFSET = 2**53 - 1
 _MAX_EPOCH = 32
+# Bytes of a change without its record, roughly.
+_EACH = 250
 
 
 class Position(NamedTuple):
@@ -58,7 +60,7 @@ class Change(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes held, roughly: what the history is charged."""
-        return len(self.channel) + len(self.id) + len(self.record or b"") + 200
+        return len(self.record or b"") + _EACH
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Commit:
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        return sum([change.size for change in self.changes]) + 200
+        return sum([len(change.record or b"") for change in self.changes]) + _EACH * len(self.changes) + 200
 
     def in_doubt(self) -> Commit:
         """The same without a row of it: its channels have changed, or perhaps they have not."""

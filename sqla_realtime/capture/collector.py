@@ -113,12 +113,14 @@ class Collector:
         """
         found: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
         unsure: dict[Mapper[Any], dict[Key, Touch]] = defaultdict(dict)
+        families = {subject: self._registry.of(subject) for subject in {touch.subject for touch in net.values()}}
+        shifting = {subject for subject, family in families.items() if family.kinds != frozenset()}
         for (_, key), touch in net.items():
-            family = self._registry.of(touch.subject)
-            if touch.kind != "destroy" and family.shifts(touch.touched):
-                unsure[family.root][key] = touch
+            subject = touch.subject
+            if subject in shifting and touch.kind != "destroy" and families[subject].shifts(touch.touched):
+                unsure[families[subject].root][key] = touch
             else:
-                found[touch.subject][key] = touch
+                found[subject][key] = touch
         for root, rows in unsure.items():
             images = self._read(connection, ledger, root, (), rows)
             if images is None:

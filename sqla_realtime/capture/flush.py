@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 EVENTS = ("before_insert", "after_insert", "before_update", "after_update", "before_delete")
 
 
+_NOT_TOUCHED: frozenset[str] = frozenset()
+
+
 class FlushWatcher:
     """Records a Touch for every published row that a flush inserts, updates or deletes.
 
@@ -92,6 +95,9 @@ class FlushWatcher:
         self._followed.pop(number, None)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
+        scene = self._scene
+        if scene is not None and scene.mapper is mapper and scene.plan.given(state) is None:
+            return EXT_CONTINUE  # it takes over no row
         return self._note(self._switch, mapper, connection, state)
 
     def _after_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
@@ -137,11 +143,12 @@ class FlushWatcher:
             return None
 
     def _insert(self, scene: Scene, state: State) -> None:
-        touched: frozenset[str] | None = frozenset() if scene.plan.is_own(state) else None
-        if not self._unheard(scene, touched):
-            keeper = scene.plan.keeper
+        plan = scene.plan
+        touched = _NOT_TOUCHED if plan.is_own(state) else None
+        if scene.wanted or not self._unheard(scene, touched):
+            keeper = plan.keeper
             kept = keeper.stored(state) if keeper is not None and touched is not None and scene.tracker.roomy else None
-            self._record(scene, scene.plan.key(state), Touch("create", scene.mapper, touched=touched, kept=kept))
+            self._record(scene, plan.key(state), Touch("create", scene.mapper, NOTHING, touched, kept=kept))
 
     def _cascade(self, scene: Scene, key: Key, others: Others) -> None:
         """This row is about to go, and with it, or after it, what the database lets go by itself."""

@@ -11,6 +11,7 @@ import datetime
 import math
 import uuid
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -44,7 +45,6 @@ PLAIN: dict[type[Any], type] = {
 }  # fmt: skip
 # Tuples of classes that rows have come in; more than this many in one model are rare.
 _SIGNATURES = 256
-_UNKNOWN = object()
 
 
 def plain_class(column: object) -> type | None:
@@ -83,6 +83,9 @@ class Keeper:
         columns = [mapper.attrs[name].columns[0] for name in self.names]
         self._classes = [plain_class(column) for column in columns]
         self.able = None not in self._classes
+        self._get: Callable[[dict[str, Any]], tuple[Any, ...]] = (
+            itemgetter(*self.names) if len(self.names) > 1 else lambda held: (held[self.names[0]],)
+        )
         # What the statement leaves to the database is not in the object until it was fetched; the rest is NULL.
         own = zip(self.names, columns, strict=True)
         self._given = [name for name, column in own if column.primary_key or column.default or column.server_default]
@@ -103,7 +106,10 @@ class Keeper:
         for name in self._given:
             if name not in held:
                 return None
-        row = tuple([held.get(name) for name in self.names])
+        try:
+            row = self._get(held)
+        except KeyError:
+            row = tuple([held.get(name) for name in self.names])
         if not self._is_plain(tuple(map(type, row))):
             return None
         for place, check in self._checks:
@@ -114,9 +120,10 @@ class Keeper:
 
     def held(self, state: InstanceState[Any]) -> Kept | None:
         """The values that the object holds, whatever the database made of them; None where it does not hold them all."""
-        held = state.dict
-        row = [held.get(name, _UNKNOWN) for name in self.names]
-        return None if _UNKNOWN in row else (self.names, tuple(row))
+        try:
+            return self.names, self._get(state.dict)
+        except KeyError:
+            return None
 
     def _is_plain(self, signature: tuple[type, ...]) -> bool:
         found = self._signatures.get(signature)

@@ -57,19 +57,25 @@ class Plan:
         """The primary key that an object has now, which its flush may have changed."""
         values = state.dict
         try:
+            if len(self._names) == 1:
+                return (values[self._names[0]],)
             return tuple([values[name] for name in self._names])
         except KeyError:
             return tuple(self.mapper.primary_key_from_instance(state.obj()))
 
     def given(self, state: State) -> Key | None:
         """The primary key that a new object brings along, None where the database is to make it."""
-        key = tuple([state.dict.get(name) for name in self._names])
+        values = state.dict
+        if len(self._names) == 1:
+            only = values.get(self._names[0])
+            return None if only is None else (only,)
+        key = tuple([values.get(name) for name in self._names])
         return None if None in key else key
 
     def is_own(self, state: State) -> bool:
         """Whether a new row's class is the object's own: not where somebody wrote another one's discriminator into it."""
-        if self.family.kinds is None:
-            return False
+        if not self.family.kinds:
+            return self.family.kinds is not None
         kind = self.mapper.polymorphic_identity
         return all(state.dict.get(name, kind) == kind for name in self.family.kinds)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.commit import Cause, Change
+from sqla_realtime.commit import Cause, Change, ChangeType
 from sqla_realtime.schema.keys import key_text
-from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.publication import SETS, Publication
 from sqla_realtime.schema.reader import Image
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,8 @@ def tell(rows: Iterable[Row], publications: Sequence[Publication], doubt: set[st
                 continue
             old, new = places
             try:
-                for change in _changes(publication, row, old, new):
+                told = _simple(publication, row, old, new)
+                for change in _changes(publication, row, old, new) if told is None else told:
                     yield row.touch.order, change
             except Exception:
                 log.exception("A row of %s has no record; its readers reload. [record-failed]", row.mapper.class_.__name__)
@@ -66,6 +67,8 @@ def _places(publication: Publication, row: Row) -> tuple[Collection[str], Collec
     """The channels that the row was in and is in, or None where that can't be told."""
     try:
         was = row.touch.subject
+        if row.touch.kind == "create" and was is row.mapper:
+            return (), publication.channels(row.image.values) if row.image is not None else ()
         if was is row.mapper and row.image is not None and _stays(publication, row.touch):
             new = publication.channels(row.image.values)
             return new, new
@@ -98,6 +101,26 @@ def _old_channels(publication: Publication, row: Row) -> tuple[str, ...] | None:
                 return None
             values[name] = image.values[name]
     return publication.channels(values)
+
+
+def _simple(publication: Publication, row: Row, old: Collection[str], new: Collection[str]) -> list[Change] | None:
+    """The same as _changes for most rows: new ones, and those that stay where they are. None for any other."""
+    mapper, _, touch, image = row
+    if image is None or mapper is not touch.subject:
+        return None
+    if touch.kind == "create":
+        if old:
+            return None
+        kind: ChangeType = "create"
+        changed: tuple[str, ...] = ()
+    elif old is new:
+        kind, changed = "update", _changed(publication, touch, image)
+        if not changed:
+            return []
+    else:
+        return None
+    record = publication.recorder.dump(image.source) if new else None
+    return [Change(channel, kind, publication.cls(mapper), image.id, record, changed) for channel in new]
 
 
 def _changes(publication: Publication, row: Row, old: Collection[str], new: Collection[str]) -> Iterator[Change]:
@@ -133,14 +156,28 @@ def _changes(publication: Publication, row: Row, old: Collection[str], new: Coll
 
 def _changed(publication: Publication, touch: Touch, image: Image) -> tuple[str, ...]:
     """The record's fields that differ from what they were; one whose old value is unknown counts as different."""
-    fields, before, touched = publication.fields, touch.before, touch.touched
+    if touch.before:
+        return _compared(publication, touch.before, touch.touched, image.values)
+    # Most updates: nothing is known of before, so what was touched counts, in every row alike.
+    known = publication.shown.get(touch.touched)
+    if known is None:
+        known = _compared(publication, touch.before, touch.touched, image.values)
+        if len(publication.shown) < SETS:
+            publication.shown[touch.touched] = known
+    return known
+
+
+def _compared(
+    publication: Publication, before: Mapping[str, Any], touched: frozenset[str] | None, values: Mapping[str, Any]
+) -> tuple[str, ...]:
+    fields = publication.fields
     differ = {
         fields.attributes[name]
         for name in (fields.attributes if touched is None else touched)
         if name in fields.attributes
-        and name in image.values
+        and name in values
         and name not in fields.keys
-        and _differs(before.get(name, _UNKNOWN), image.values[name])
+        and _differs(before.get(name, _UNKNOWN), values[name])
     }
     for embed in fields.embeds:
         if touched is None or embed.name in touched or not embed.local_keys.isdisjoint(touched):

@@ -23,6 +23,8 @@ from sqla_realtime.schema.route import Route
 
 # How many channels' names a publication remembers.
 NAMES = 4096
+# How many sets of attributes.
+SETS = 256
 _SPELLED_ALIKE = frozenset((int, str, uuid.UUID, datetime.date))
 
 
@@ -32,7 +34,7 @@ class Publication:
     ``decisive`` are the attributes that decide which of the channels a row is in.
     ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
     the version counter): they are compared whenever the row was touched.
-    ``spelled`` are the record's fields in its order.
+    ``spelled`` are the record's fields in its order; ``shown`` remembers which of them show the attributes of a set.
     """
 
     def __init__(
@@ -68,7 +70,8 @@ class Publication:
         self.recorder = Recorder(schema, self.fields.attributes, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
         self._name = name
-        self._names: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self.shown: dict[frozenset[str] | None, tuple[str, ...]] = {}
+        self._names: dict[Any, tuple[str, ...]] = {}
 
     def __repr__(self) -> str:
         return f"Publication({self.model.__name__}, {self.pattern.text!r})"
@@ -92,14 +95,16 @@ class Publication:
 
     def _named(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """The channel that the pattern alone makes of these values; most rows are in one that an earlier row was in."""
-        place = tuple([values[name] for name in self.pattern.placeholders])
+        placeholders = self.pattern.placeholders
+        place: Any = values[placeholders[0]] if len(placeholders) == 1 else tuple([values[name] for name in placeholders])
         # Of these alone equals are spelled alike: 1, True and 1.0 are one key of a dictionary.
-        known = self._names.get(place) if _SPELLED_ALIKE.issuperset(map(type, place)) else None
+        alike = type(place) in _SPELLED_ALIKE or (type(place) is tuple and _SPELLED_ALIKE.issuperset(map(type, place)))
+        known = self._names.get(place) if alike else None
         if known is not None:
             return known
         name = self.pattern.name(values, self.parameters)
         found = () if name is None else (name,)
-        if _SPELLED_ALIKE.issuperset(map(type, place)):
+        if alike:
             if len(self._names) >= NAMES:
                 self._names.clear()
             self._names[place] = found

@@ -137,7 +137,7 @@ class Reader:
         for row in rows:
             values = dict(zip(names, row, strict=False))
             of = mapper if kinds is None else kinds.get(row[-1], mapper)
-            yield Image(tuple(row[:arity]), of, values, values)
+            yield Image((row[0],) if arity == 1 else tuple(row[:arity]), of, values, values)
 
     def _fetch_instances(
         self, connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None

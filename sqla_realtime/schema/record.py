@@ -13,7 +13,6 @@ from sqla_realtime.schema.sendable import compiled, has_decimals, tolerant
 
 # Beyond this JavaScript's numbers skip integers (ECMAScript Number.MAX_SAFE_INTEGER).
 MAX_SAFE = 2**53 - 1
-_INTEGERS = frozenset((int,))
 _LONG_NUMBER = re.compile(rb"\d{16}")
 # Core schemas of pydantic whose JSON never holds an integer beyond MAX_SAFE. Whatever is not listed is looked at.
 _SHORT = frozenset(("str", "float", "bool", "datetime", "date", "time", "timedelta", "uuid", "decimal", "bytes", "none"))
@@ -32,6 +31,7 @@ class Recorder:
         if has_decimals(adapter.core_schema):
             self._validator, self._serializer = tolerant(schema, adapter.core_schema)
         self._reads = tuple(reads)
+        self._names = frozenset(reads)
         self._text_fields = text_fields
         self._integers = _integers(adapter.core_schema)
 
@@ -42,7 +42,7 @@ class Recorder:
         value without a JSON form.
         """
         fresh = isinstance(source, Mapping)
-        if isinstance(source, Mapping):
+        if isinstance(source, Mapping) and source.keys() != self._names:
             source = {name: source[name] for name in self._reads if name in source}
         value = self._validator.validate_python(source, from_attributes=True)
         text = self._serializer.to_json(value, by_alias=True)
@@ -58,10 +58,11 @@ class Recorder:
     def _may_be_long(self, value: Any, text: bytes, *, fresh: bool) -> bool:
         """Whether an integer may be beyond MAX_SAFE; ``fresh``: the schema has checked the type of everything."""
         if self._integers is not None and fresh:
+            if not self._integers:
+                return False
             fields = value.__dict__
             numbers = [fields.get(name) or 0 for name in self._integers]
-            if _INTEGERS.issuperset(map(type, numbers)):
-                return bool(numbers) and not (min(numbers) >= -MAX_SAFE and max(numbers) <= MAX_SAFE)
+            return not (min(numbers) >= -MAX_SAFE and max(numbers) <= MAX_SAFE)
         return _LONG_NUMBER.search(text) is not None
 
 

@@ -16,8 +16,7 @@ POSITIONAL = 5
 
 # (rule, where): the reason. "where" is a path, or path:function as the failing test prints it.
 # An entry that excuses nothing any more fails the test.
-EXCEPTIONS: dict[tuple[str, str], str] = {
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
 class Finding(NamedTuple):
