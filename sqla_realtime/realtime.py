@@ -20,7 +20,7 @@ from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.errors import BadSetting, NotEnabled
 from sqla_realtime.schema.describe import describe
-from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.schema.route import Route
 from sqla_realtime.schema.rules import Rule
@@ -67,6 +67,7 @@ class Realtime:
         join: Rule | None = None,
         name: str | None = None,
         expose: Collection[str] = (),
+        read: Read = "stored",
     ) -> tuple[Publication, ...]:
         """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern,
         or of each pattern of a list. Answers with a Publication for each pattern.
@@ -76,6 +77,11 @@ class Realtime:
         where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, the model's own by
         default. ``expose`` are fields that look secret and are sent on purpose.
 
+        ``read="attributes"`` is for hot tables: what a flush changed is told as the objects hold it then, and only what
+        decides its channels is read before COMMIT. That is cheaper, and wrong where an object differs from its row: an
+        attribute that another transaction has changed since it was loaded, a value that the database rounds, pads or has
+        a trigger change, JSON that was changed in place. The schema must be one of plain columns.
+
         A column that a trigger changes must say so in its mapping, ``server_onupdate=FetchedValue()``: an UPDATE that
         shows in such columns alone is noticed by nothing else.
 
@@ -83,7 +89,7 @@ class Realtime:
         """
         made = []
         for pattern in [channel] if isinstance(channel, str) else channel:
-            publication = Publication(model, schema, pattern, where=where, route=route, name=name, expose=expose)
+            publication = Publication(model, schema, pattern, where=where, route=route, name=name, expose=expose, read=read)
             with self._lock:
                 self._registry.publish(publication)
                 if join is not None:

@@ -17,10 +17,10 @@ from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.relations import Relations, lock
 from sqla_realtime.capture.telling import Row, Told, tell
 from sqla_realtime.capture.tracker import Touch
+from sqla_realtime.capture.unread import Unread
 from sqla_realtime.commit import Commit
 from sqla_realtime.schema.keys import key_text
 from sqla_realtime.schema.lookup import CHUNK
-from sqla_realtime.schema.mapping import tables_of
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.reader import Image, Reader
 from sqla_realtime.schema.registry import Registry
@@ -41,7 +41,7 @@ class Collector:
         self._registry = registry
         self._wants = wants
         self._relations = Relations(registry, wants)
-        self._ground = ground
+        self._unread = Unread(ground)
         self._readers: dict[tuple[Mapper[Any], tuple[Publication, ...]], Reader] = {}
 
     def __call__(self, connection: Connection, ledger: Ledger) -> Commit:
@@ -140,7 +140,7 @@ class Collector:
     ) -> dict[Key, Image] | None:
         """The stored images of the rows that are still there, or None where they could not be read."""
         try:
-            images = self._keep(connection, ledger, mapper, rows) if publications else {}
+            images = self._unread(connection, ledger, mapper=mapper, publications=publications, rows=rows)
             keys = [key for key, touch in rows.items() if touch.kind != "destroy" and key not in images]
             if not keys:
                 return images
@@ -153,24 +153,6 @@ class Collector:
         except Exception:
             log.exception("Rows of %s could not be read; their readers reload. [read-failed]", mapper.class_.__name__)
             return None
-
-    def _keep(self, connection: Connection, ledger: Ledger, mapper: Mapper[Any], rows: Mapping[Key, Touch]) -> dict[Key, Image]:
-        """The images of new rows that are known without reading them."""
-        kept = {key: touch.kept for key, touch in rows.items() if touch.kept is not None} if ledger.alone else {}
-        if not kept:
-            return {}
-        tables = tables_of(mapper)
-        holds = self._ground.recall(connection, tables)
-        if holds is None:
-            with aside(connection, ledger):
-                holds = self._ground.look(connection, tables)
-        images: dict[Key, Image] = {}
-        if not holds:
-            return images
-        for key, (names, stored) in kept.items():
-            values = dict(zip(names, stored, strict=True))
-            images[key] = Image(key, mapper, values, values)
-        return images
 
 
 def _portions(rows: dict[Key, Touch]) -> Iterator[dict[Key, Touch]]:

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
-from sqla_realtime.capture.cascades import Cascades, rows_with_keys
+from sqla_realtime.capture.cascades import Cascades
+from sqla_realtime.capture.dependants import Dependants
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.origins import RowOrigins
 from sqla_realtime.capture.plan import Key, Plan, State
-from sqla_realtime.capture.scene import Others, Scene, identity, moving
+from sqla_realtime.capture.scene import Scene, identity, moving
 from sqla_realtime.capture.tracker import NOTHING, Touch
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Registry
@@ -49,18 +50,21 @@ class FlushWatcher:
         order: Iterator[int],
     ) -> None:
         self._registry = registry
-        self._cascades = cascades
+        self._dependants = Dependants(cascades)
         self._ledger_of = ledger_of
         self._wants = wants
         self._order = order
         self._origins = RowOrigins()
+        self._holding = False
         self._watched: set[Mapper[Any]] = set()
         self._plans: dict[Mapper[Any], Plan] = {}
         # The last scene: a flush comes with thousands of rows of one. Another thread's in between costs a new one each.
         self._scene: Scene | None = None
         self._sources: dict[Table, list[Reference]] = {}
-        # The rows whose dependants flushes under way have looked at, by Session.hash_key, which no other Session ever gets.
-        self._followed: dict[int, set[tuple[Mapper[Any], Key]]] = {}
+
+    def hold(self) -> None:
+        """Some publication tells what objects hold."""
+        self._holding = True
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
@@ -77,7 +81,7 @@ class FlushWatcher:
     def start(self, session: Session) -> None:
         """A flush begins: what an earlier one read may be old."""
         self.end(session)
-        sources = self._cascades.sources()
+        sources = self._dependants.sources()
         if sources is not self._sources:
             self._sources = sources
             for registry in {each.mapper.registry for each in self._registry}:
@@ -92,7 +96,7 @@ class FlushWatcher:
         if scene is not None and scene.number == number:
             self._scene = None
         self._origins.forget(number)
-        self._followed.pop(number, None)
+        self._dependants.forget(number)
 
     def _before_insert(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
         scene = self._scene
@@ -107,7 +111,9 @@ class FlushWatcher:
         return self._note(self._update, mapper, connection, state)
 
     def _after_update(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
-        return self._note(self._switched, mapper, connection, state) if state.key is None else EXT_CONTINUE
+        if state.key is None:
+            return self._note(self._switched, mapper, connection, state)
+        return self._note(self._hold, mapper, connection, state) if self._holding else EXT_CONTINUE
 
     def _before_delete(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
         return self._note(self._delete, mapper, connection, state)
@@ -147,31 +153,10 @@ class FlushWatcher:
         touched = _NOT_TOUCHED if plan.is_own(state) else None
         if scene.wanted or not self._unheard(scene, touched):
             keeper = plan.keeper
-            kept = keeper.stored(state) if keeper is not None and touched is not None and scene.tracker.roomy else None
+            kept = None
+            if keeper is not None and touched is not None and scene.tracker.roomy:
+                kept = keeper.stored(state) or (keeper.held(state) if plan.holds else None)
             self._record(scene, plan.key(state), Touch("create", scene.mapper, NOTHING, touched, kept=kept))
-
-    def _cascade(self, scene: Scene, key: Key, others: Others) -> None:
-        """This row is about to go, and with it, or after it, what the database lets go by itself."""
-        followed = self._followed.setdefault(scene.number, set())
-        if (scene.mapper, key) in followed:
-            return
-        model = scene.mapper.class_
-        keys = {key, *(identity(instance_state(other)) for other in others() if isinstance(other, model))}
-        fresh = [each for each in keys if (scene.mapper, each) not in followed]
-        followed.update((scene.mapper, each) for each in fresh)
-        for rows in rows_with_keys(scene.mapper, fresh):
-            self._cascades.deleted(scene.connection, scene.ledger, rows)
-
-    def _rekey(self, scene: Scene, key: Key, touched: frozenset[str]) -> None:
-        """Columns of this row are about to change; others refer to them."""
-        columns = {column for name in touched for column in scene.mapper.attrs[name].columns}
-        for rows in rows_with_keys(scene.mapper, [key]):
-            for reference in self._sources.get(rows.table, ()):
-                if reference.on_update and not columns.isdisjoint(reference.referred):
-                    # The other tables of joined inheritance hold parts of this row, and the key is theirs too.
-                    own = {table for table in scene.mapper.tables if table is not rows.table}
-                    self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
-                    break
 
     def _switch(self, scene: Scene, state: State) -> None:
         """A new object may take over the row of one that the same flush deletes: SQLAlchemy makes that one UPDATE."""
@@ -199,7 +184,7 @@ class FlushWatcher:
             return
         old_key, key = identity(state), plan.key(state)
         if not plan.referred.isdisjoint(touched):
-            self._rekey(scene, old_key, touched)
+            self._dependants.rekeyed(scene, old_key, touched)
         whole = plan.whole(touched)
         if self._unheard(scene, whole):
             return
@@ -213,10 +198,18 @@ class FlushWatcher:
         else:
             self._record(scene, key, Touch("update", scene.mapper, before, whole))
 
+    def _hold(self, scene: Scene, state: State) -> None:
+        """An UPDATE was sent; keep what the object holds now, where that will do."""
+        plan = scene.plan
+        if plan.keeper is not None and plan.holds and scene.wanted and scene.tracker.roomy:
+            kept = plan.keeper.held(state)
+            if kept is not None:
+                scene.tracker.keep((plan.root, plan.key(state)), kept)
+
     def _delete(self, scene: Scene, state: State) -> None:
         key, session = identity(state), scene.session
         if scene.plan.sourced:
-            self._cascade(scene, key, lambda: session.deleted)
+            self._dependants.deleted(scene, key, lambda: session.deleted)
         if self._unheard(scene, frozenset()):
             return
         before: Mapping[str, Any] | None = NOTHING

@@ -34,8 +34,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstanceState, Mapper
 
 Check = Callable[[Any], bool]
-# Names of attributes, and their values.
-Kept = tuple[tuple[str, ...], tuple[Any, ...]]
+# Names of attributes, their values, and whether these are just what was stored.
+Kept = tuple[tuple[str, ...], tuple[Any, ...], bool]
 
 # What goes in comes out, for values of exactly this class. Types of a dialect and of users are not here.
 PLAIN: dict[type[Any], type] = {
@@ -102,6 +102,8 @@ class Keeper:
 
     def stored(self, state: InstanceState[Any]) -> Kept | None:
         """The values that the object's INSERT has stored; None where the database may hold others."""
+        if not self.able:
+            return None
         held = state.dict
         for name in self._given:
             if name not in held:
@@ -116,12 +118,12 @@ class Keeper:
             value = row[place]
             if value is not None and not check(value):
                 return None
-        return self.names, row
+        return self.names, row, True
 
     def held(self, state: InstanceState[Any]) -> Kept | None:
         """The values that the object holds, whatever the database made of them; None where it does not hold them all."""
         try:
-            return self.names, self._get(state.dict)
+            return self.names, self._get(state.dict), False
         except KeyError:
             return None
 

@@ -51,7 +51,9 @@ class Plan:
         self._sets: dict[tuple[str, ...], frozenset[str]] = {}
         self._whole: dict[frozenset[str], frozenset[str]] = {}
         self._origins: dict[tuple[bool, bool], Origins] = {}
+        # What keeps the values of new rows, and of changed ones where that is asked for.
         self.keeper = _keeper(mapper, family)
+        self.holds = self.keeper is not None and any(each.read == "attributes" for each in family.publications)
 
     def key(self, state: State) -> Key:
         """The primary key that an object has now, which its flush may have changed."""
@@ -132,13 +134,12 @@ class Plan:
 
 
 def _keeper(mapper: Mapper[Any], family: Family) -> Keeper | None:
-    """What keeps the values of new rows, None where the database has a say in them or a schema looks at more."""
+    """What keeps the values of rows, None where a schema looks at more."""
     if not family.publications or family.late or any(each.fields.needs_object for each in family.publications):
         return None
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
     read = (name for each in family.publications for name in (*sorted(each.decisive), *each.fields.attributes))
-    keeper = Keeper(mapper, dict.fromkeys((*keys, *read)))
-    return keeper if keeper.able else None
+    return Keeper(mapper, dict.fromkeys((*keys, *read)))
 
 
 def _compares_plainly(type_: TypeEngine[Any]) -> bool:

@@ -26,8 +26,8 @@ class Touch:
 
     ``subject`` is what the row was mapped by when it was first touched, opaque here. ``before`` are the values that its
     attributes had in the database before, where they are known; ``touched`` the attributes that may differ now, None
-    for any of them. ``order`` sorts touches into the order in which they were made. ``kept`` are names of attributes and
-    the values that this touch has stored, where they are known without reading the row again.
+    for any of them. ``order`` sorts touches into the order in which they were made. ``kept`` is what the row may be told
+    from without reading it: names of attributes, their values, and whether these are just what was stored.
     """
 
     kind: Kind
@@ -35,7 +35,7 @@ class Touch:
     before: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     touched: frozenset[str] | None = None
     order: int = 0
-    kept: tuple[tuple[str, ...], tuple[Any, ...]] | None = None
+    kept: tuple[tuple[str, ...], tuple[Any, ...], bool] | None = None
 
 
 def compose(earlier: Touch | None, later: Touch) -> Touch | None:
@@ -45,14 +45,14 @@ def compose(earlier: Touch | None, later: Touch) -> Touch | None:
     if earlier.kind == "create":
         if later.kind == "destroy":
             return None
-        return Touch("create", earlier.subject, earlier.before, _either(earlier, later), earlier.order)
+        return Touch("create", earlier.subject, earlier.before, _either(earlier, later), earlier.order, later.kept)
     kind: Kind = "destroy" if later.kind == "destroy" else "update"
     order = later.order if kind == "destroy" else earlier.order
     if earlier.touched is None:
-        return Touch(kind, earlier.subject, earlier.before, None, order)
+        return Touch(kind, earlier.subject, earlier.before, None, order, later.kept)
     # What the later touch found is what was there before the transaction only where the earlier one did not touch it.
     found = {name: value for name, value in later.before.items() if name not in earlier.touched}
-    return Touch(kind, earlier.subject, {**found, **earlier.before}, _either(earlier, later), order)
+    return Touch(kind, earlier.subject, {**found, **earlier.before}, _either(earlier, later), order, later.kept)
 
 
 def _either(earlier: Touch, later: Touch) -> frozenset[str] | None:
@@ -105,6 +105,12 @@ class Tracker:
                 self._full = True
                 for each in self._frames:
                     each.forget(self._doubt)
+
+    def keep(self, key: Hashable, kept: tuple[tuple[str, ...], tuple[Any, ...], bool]) -> None:
+        """The statement of the last touch of this row was sent, and this is what the object holds now."""
+        touch = self._frames[-1].rows.get(key)
+        if touch is not None:
+            touch.kept = kept
 
     def doubt(self, subjects: Iterable[Hashable]) -> None:
         """Rows of these changed, or may have, and it is not known which."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, ColumnElement, Integer, inspect, literal
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapper
 from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, SchemaUnsendable, UnknownPlaceholder
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.draft import draft_schema
-from sqla_realtime.schema.fields import column_of, read_fields
+from sqla_realtime.schema.fields import Fields, column_of, read_fields
 from sqla_realtime.schema.mapping import python_type_of
 from sqla_realtime.schema.predicate import Predicate
 from sqla_realtime.schema.record import Recorder
@@ -23,6 +23,8 @@ from sqla_realtime.schema.route import Route
 
 # How many channels' names a publication remembers.
 NAMES = 4096
+# What a changed row's record is made of: the row as it is stored, or what the object held when its flush was done.
+Read = Literal["stored", "attributes"]
 # How many sets of attributes.
 SETS = 256
 _SPELLED_ALIKE = frozenset((int, str, uuid.UUID, datetime.date))
@@ -34,6 +36,7 @@ class Publication:
     ``decisive`` are the attributes that decide which of the channels a row is in.
     ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
     the version counter): they are compared whenever the row was touched.
+    ``read`` is what changed rows are told from.
     ``spelled`` are the record's fields in its order; ``shown`` remembers which of them show the attributes of a set.
     """
 
@@ -47,6 +50,7 @@ class Publication:
         route: Route | None = None,
         name: str | None = None,
         expose: Collection[str] = (),
+        read: Read = "stored",
     ) -> None:
         self.model = model
         self.mapper = _mapper(model)
@@ -66,6 +70,8 @@ class Publication:
         self.decisive = frozenset(decisive) | (self._predicate.reads if self._predicate else frozenset())
         _check_columns(self.mapper, self.pattern, self.decisive)
         self.fields = read_fields(self.mapper, schema, expose)
+        self.read = read
+        _check_read(self.fields, read)
         self.spelled = self.fields.spelled
         self.recorder = Recorder(schema, self.fields.attributes, self.fields.text)
         self.volatile = frozenset(prop.key for prop in self.mapper.column_attrs if _is_volatile(self.mapper, prop.columns[0]))
@@ -155,6 +161,16 @@ def _check_columns(mapper: Mapper[Any], pattern: Pattern, names: Collection[str]
         if column_of(mapper, name) is None:
             known = ", ".join(prop.key for prop in mapper.column_attrs)
             raise UnknownPlaceholder(pattern=pattern.text, model=mapper.class_.__name__, placeholder=name, attributes=known)
+
+
+def _check_read(fields: Fields, read: str) -> None:
+    reason = None
+    if read not in get_args(Read):
+        reason = f"read={read!r} is none of {', '.join(map(repr, get_args(Read)))}."
+    elif read == "attributes" and fields.needs_object:
+        reason = 'with read="attributes" a schema has plain columns alone, and no validator that looks at the whole object.'
+    if reason is not None:
+        raise SchemaUnsendable(schema=fields.schema.__name__, reason=reason, remedy='Leave out read=: it is "stored" then.')
 
 
 def _is_volatile(mapper: Mapper[Any], column: object) -> bool:

@@ -1,0 +1,58 @@
+"""Rows that the database changes by itself when a flush deletes others or changes their keys, looked at just before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.attributes import instance_state
+
+from sqla_realtime.capture.cascades import Cascades, rows_with_keys
+from sqla_realtime.capture.plan import Key
+from sqla_realtime.capture.scene import Others, Scene, identity
+from sqla_realtime.schema.references import Reference
+
+
+class Dependants:
+    """Called in the thread of the flush, for each of its rows; raises what the database does."""
+
+    def __init__(self, cascades: Cascades) -> None:
+        self._cascades = cascades
+        # The rows whose dependants flushes under way have looked at, by Session.hash_key, which no other Session ever gets.
+        self._followed: dict[int, set[tuple[Mapper[Any], Key]]] = {}
+
+    def sources(self) -> dict[Table, list[Reference]]:
+        """The references that lead to published rows, by the table whose rows they refer to; the same while they are."""
+        return self._cascades.sources()
+
+    def forget(self, number: int) -> None:
+        """A flush of this Session begins or ends."""
+        self._followed.pop(number, None)
+
+    def deleted(self, scene: Scene, key: Key, others: Others) -> None:
+        """This row is about to go, and with it, or after it, what the database lets go by itself.
+
+        ``others`` are objects that the flush deletes too: those of the same model are looked at along with it.
+        """
+        followed = self._followed.setdefault(scene.number, set())
+        if (scene.mapper, key) in followed:
+            return
+        model = scene.mapper.class_
+        keys = {key, *(identity(instance_state(other)) for other in others() if isinstance(other, model))}
+        fresh = [each for each in keys if (scene.mapper, each) not in followed]
+        followed.update((scene.mapper, each) for each in fresh)
+        for rows in rows_with_keys(scene.mapper, fresh):
+            self._cascades.deleted(scene.connection, scene.ledger, rows)
+
+    def rekeyed(self, scene: Scene, key: Key, touched: frozenset[str]) -> None:
+        """Columns of this row are about to change; others refer to them."""
+        sources = scene.plan.sources
+        columns = {column for name in touched for column in scene.mapper.attrs[name].columns}
+        for rows in rows_with_keys(scene.mapper, [key]):
+            for reference in sources.get(rows.table, ()):
+                if reference.on_update and not columns.isdisjoint(reference.referred):
+                    # The other tables of joined inheritance hold parts of this row, and the key is theirs too.
+                    own = {table for table in scene.mapper.tables if table is not rows.table}
+                    self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
+                    break
