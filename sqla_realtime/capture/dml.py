@@ -8,14 +8,26 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from typing import Any
 
-from sqlalchemy import BinaryExpression, BindParameter, Column, ColumnElement, Connection, Delete, Table
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Table,
+    Text,
+    cast,
+    column,
+    select,
+)  # fmt: skip
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BooleanClauseList
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from sqla_realtime.capture.ledger import Ledger
-from sqla_realtime.schema.reader import Image, Lock, Reader
+from sqla_realtime.schema.reader import Image, Lock, Reader, key_conditions
 
 Key = tuple[Any, ...]
 Values = Mapping[str, Any]
@@ -97,6 +109,14 @@ class Statement:
         """Whether an INSERT may find some of its rows there already."""
         return self.dml._post_values_clause is not None
 
+    def may_update_rows(self) -> bool:
+        """Whether it changes those."""
+        return self.may_meet_rows() and type(self.dml._post_values_clause).__name__ != "OnConflictDoNothing"
+
+    def in_batches(self) -> bool:
+        """Whether it is sent in several parts, of which nobody is told the end."""
+        return bool(getattr(self.context.execute_style, "name", "") == "INSERTMANYVALUES")
+
     def _meets_by_key(self, mapper: Mapper[Any]) -> bool:
         """Whether the only rows that an upsert can update are those with the keys that it brings."""
         clause = self.dml._post_values_clause
@@ -104,6 +124,18 @@ class Statement:
             return clause is None or type(clause).__name__ == "OnConflictDoNothing"
         target = clause.inferred_target_elements or ()
         return {getattr(each, "key", each) for each in target} == {column.key for column in mapper.primary_key}
+
+
+def met(connection: Connection, table: Table, keys: Sequence[Key]) -> bool:
+    """Whether an upsert has changed one of these rows instead of making it.
+
+    PostgreSQL marks the version that ON CONFLICT DO UPDATE makes with the lock that it took on the one before; a new row
+    has no such mark.
+    """
+    own = list(table.primary_key.columns)
+    marked = cast(column("xmax"), Text) != "0"
+    statements = (select(*own).where(each, marked).limit(1) for each in key_conditions(own, keys))
+    return any(connection.execute(statement).first() is not None for statement in statements)
 
 
 def _bound(where: Any, names: Mapping[str, str], run: Values) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet, ref
 
 from sqlalchemy import Connection, event
@@ -41,6 +41,16 @@ class _Ears(ConnectionEventsTarget):
         connection._has_events = True
 
 
+class Expected(NamedTuple):
+    """What is known of a statement under way: ``rows`` were seen, and those of ``mappers`` are in doubt where it changes
+    more. ``check`` looks at what it did, and tells whether they are all the same."""
+
+    context: object
+    rows: int
+    mappers: Sequence[Mapper[Any]]
+    check: Callable[[], bool] | None = None
+
+
 class Ledger:
     """One transaction of one Connection: its tracker while it is open, its ticket once its COMMIT has begun.
 
@@ -61,7 +71,7 @@ class Ledger:
         self.ticket: Ticket | None = None
         self.sealed = False
         self.alone = True
-        self.expected: tuple[object, int, Sequence[Mapper[Any]]] | None = None
+        self.expected: Expected | None = None
         # True while our own statements run on the Connection: they are no business of the tracker.
         self.busy = False
 

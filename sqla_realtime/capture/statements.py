@@ -26,12 +26,12 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from sqla_realtime.capture.associations import follow
 from sqla_realtime.capture.cascades import Cascades, Rows
-from sqla_realtime.capture.dml import Statement
+from sqla_realtime.capture.dml import Statement, met
 from sqla_realtime.capture.guard import aside
-from sqla_realtime.capture.ledger import Ledger, row_key
+from sqla_realtime.capture.ledger import Expected, Ledger, row_key
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.embeds import Embed
-from sqla_realtime.schema.reader import Image, Reader
+from sqla_realtime.schema.reader import Image, Lock, Reader
 from sqla_realtime.schema.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -89,9 +89,9 @@ class StatementWatcher:
             associations = self._registry.associations(table.fullname)
             ledger = self._ledger_of(session, connection) if mappers or reached or associations else None
             # A statement that is sent in several batches comes here once for each; it is one statement.
-            if ledger is not None and (ledger.expected is None or ledger.expected[0] is not context):
+            if ledger is not None and (ledger.expected is None or ledger.expected.context is not context):
                 if exact:
-                    ledger.expected = (context, 0, mappers)
+                    ledger.expected = Expected(context, 0, mappers)
                     found = Statement(connection, ledger, dml, context, statement, table, mappers)
                     self._associate(found, associations)
                     self._follow(found)
@@ -100,8 +100,16 @@ class StatementWatcher:
 
     def after(self, ledger: Ledger, rowcount: int, context: Any) -> None:
         """A statement was sent: rows that nobody saw before are rows that somebody else made visible meanwhile."""
-        if ledger.expected is not None and ledger.expected[0] is context and rowcount > ledger.expected[1]:
-            ledger.tracker.doubt(ledger.expected[2])
+        expected = ledger.expected
+        if expected is None or expected.context is not context:
+            return
+        try:
+            doubtful = rowcount > expected.rows if expected.check is None else expected.check()
+        except Exception:
+            log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
+            doubtful = True
+        if doubtful:
+            ledger.tracker.doubt(expected.mappers)
 
     def _associate(self, statement: Statement, embeds: Sequence[Embed]) -> None:
         """Touch the parents whose many-to-many a statement about its table changes; also those of the unit of work."""
@@ -146,7 +154,7 @@ class StatementWatcher:
                 return False
             case Update() | Delete():
                 found = [self._change(statement, mapper) for mapper in statement.mappers]
-                statement.ledger.expected = (statement.context, min(found), statement.mappers)
+                statement.ledger.expected = Expected(statement.context, min(found), statement.mappers)
                 return max(found) <= self._limit
         return False
 
@@ -177,18 +185,33 @@ class StatementWatcher:
         keys = statement.new_keys(mapper)
         if keys is None:
             return False
-        replaced = statement.may_meet_rows()
         images: Mapping[Key, Image] = {}
-        if replaced:
+        statement.ledger.expected = None
+        if statement.may_meet_rows():
             reader = Reader(mapper, self._registry.related(mapper), columns=True)
+            lock = Lock(statement.table, key=False) if statement.may_update_rows() else None
             with aside(statement.connection, statement.ledger):
-                images = reader.by_key(statement.connection, list(keys))
+                images = reader.by_key(statement.connection, list(keys), lock)
         for key, subject in keys.items():
             if key in images:
                 self._touch(statement, images[key].mapper, key, Touch("update", images[key].mapper, images[key].values))
             else:
                 self._touch(statement, subject, key, Touch("create", subject))
-        statement.ledger.expected = None
+        return self._expect_new(statement, [key for key in keys if key not in images])
+
+    def _expect_new(self, statement: Statement, keys: Sequence[Key]) -> bool:
+        """Have an upsert looked at again that found none of these rows: somebody else may make one before it does, and
+        then it changes a row of which nobody here knows where it was. False where that can't be seen."""
+        if not keys or not statement.may_update_rows() or statement.connection.dialect.name == "sqlite":
+            return True
+        if statement.in_batches():
+            return False
+
+        def check() -> bool:
+            with aside(statement.connection, statement.ledger):
+                return met(statement.connection, statement.table, keys)
+
+        statement.ledger.expected = Expected(statement.context, 0, statement.mappers, check)
         return True
 
     def _touch(self, statement: Statement, mapper: Mapper[Any], key: Key, touch: Touch) -> None:

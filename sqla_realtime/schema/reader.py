@@ -81,12 +81,18 @@ class Reader:
             columns.append(self._discriminator)
         return select(*columns)
 
-    def by_key(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], Image]:
-        """The stored rows with these keys; a key without a row is left out."""
+    def by_key(
+        self, connection: Connection, keys: Sequence[tuple[Any, ...]], lock: Lock | None = None
+    ) -> dict[tuple[Any, ...], Image]:
+        """The stored rows with these keys, locked in their order if so wanted; a key without a row is left out."""
+        lookup = self._lookup
+        if lock is not None:
+            held = self._statement.order_by(*self._key_columns).with_for_update(of=lock.table, key_share=not lock.key)
+            lookup = Lookup(self._key_columns, held)
         if self._plain:
-            images = {image.key: image for image in self._images(self._lookup.rows(connection, keys))}
+            images = {image.key: image for image in self._images(lookup.rows(connection, keys))}
         else:
-            statements = self._lookup(keys, connection.dialect.name)
+            statements = lookup(keys, connection.dialect.name)
             images = {image.key: image for each in statements for image in self._fetch_instances(connection, *each)}
         self._complete(connection, images.values())
         return images

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import Engine, ForeignKey, bindparam, delete, event, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sqla_realtime.capture.collector import Collector
@@ -418,3 +420,61 @@ def test_a_statement_about_a_subclass_looks_at_no_rows_of_its_base(engine: Engin
         "destroy beasts Bird 3",
         "destroy birds Bird 3",
     ]
+
+
+# Upserts that meet rows of others.
+
+
+def upsert(capture: Capture, number: int, project: int) -> None:
+    statement = postgresql.insert(Page)
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_={"project_id": statement.excluded.project_id})
+    with capture.sessions.begin() as session:
+        session.execute(statement, [{"id": number, "project_id": project, "title": "up"}])
+
+
+@contextmanager
+def after_the_look(engine: Engine, act: Callable[[], None]) -> Iterator[None]:
+    """Do something once, between the look at an upsert's rows and the upsert."""
+    acted = False
+
+    def after(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        nonlocal acted
+        if statement.startswith("SELECT page.id") and not acted:
+            acted = True
+            act()
+
+    event.listen(engine, "after_cursor_execute", after)
+    yield
+    event.remove(engine, "after_cursor_execute", after)
+    assert acted
+
+
+def test_a_row_that_an_upsert_will_update_is_nobody_elses_meanwhile(capture: Capture) -> None:
+    if capture.engine.dialect.name == "sqlite":
+        return  # it has one writer at a time
+
+    def move() -> None:
+        with Session(capture.engine) as other:
+            other.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                other.execute(text("UPDATE page SET project_id = 6 WHERE id = 1"))
+
+    with after_the_look(capture.engine, move):
+        upsert(capture, 1, 5)
+
+
+def test_a_row_that_somebody_makes_before_an_upsert_does_leaves_doubt(capture: Capture) -> None:
+    if capture.engine.dialect.name == "sqlite":
+        return
+
+    def make() -> None:
+        with Session(capture.engine) as other, other.begin():
+            other.add(Page(id=50, project_id=6))
+
+    with Session(capture.engine) as session, session.begin():
+        session.merge(Project(id=6))
+    with after_the_look(capture.engine, make):
+        upsert(capture, 50, 5)
+    assert DOUBT in capture.told()[-1], "where the row was before, nobody knows"
+    upsert(capture, 51, 5)
+    assert [change.type for commit in capture.commits() for change in commit.changes] == ["create"]
