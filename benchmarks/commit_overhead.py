@@ -39,6 +39,7 @@ MAKE: dict[str, Make] = {
     "enabled": lambda engine: variants.captured("enabled", engine, other=True),
     "published": lambda engine: variants.captured("published", engine),
     "listener": lambda engine: variants.captured("listener", engine, wanted=True),
+    "attributes": lambda engine: variants.captured("attributes", engine, wanted=True, read="attributes"),
     "naive": lambda engine: variants.naive("naive", engine),
 }
 TITLES = {
@@ -46,6 +47,7 @@ TITLES = {
     "enabled": "enabled, not published",
     "published": "published, nobody listens",
     "listener": "listener, stored row (default)",
+    "attributes": 'listener, read="attributes"',
     "naive": "naive hook, same schema",
     "continuum": "SQLAlchemy-Continuum",
 }

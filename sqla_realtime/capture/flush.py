@@ -55,16 +55,11 @@ class FlushWatcher:
         self._wants = wants
         self._order = order
         self._origins = RowOrigins()
-        self._holding = False
         self._watched: set[Mapper[Any]] = set()
         self._plans: dict[Mapper[Any], Plan] = {}
         # The last scene: a flush comes with thousands of rows of one. Another thread's in between costs a new one each.
         self._scene: Scene | None = None
         self._sources: dict[Table, list[Reference]] = {}
-
-    def hold(self) -> None:
-        """Some publication tells what objects hold."""
-        self._holding = True
 
     def watch(self, mapper: Mapper[Any]) -> None:
         """Listen to a published model and to its subclasses, those mapped later too; to all that may turn into one."""
@@ -111,9 +106,7 @@ class FlushWatcher:
         return self._note(self._update, mapper, connection, state)
 
     def _after_update(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
-        if state.key is None:
-            return self._note(self._switched, mapper, connection, state)
-        return self._note(self._hold, mapper, connection, state) if self._holding else EXT_CONTINUE
+        return self._note(self._switched, mapper, connection, state) if state.key is None else EXT_CONTINUE
 
     def _before_delete(self, mapper: Mapper[Any], connection: Connection, state: State) -> object:
         return self._note(self._delete, mapper, connection, state)
@@ -155,7 +148,7 @@ class FlushWatcher:
             keeper = plan.keeper
             kept = None
             if keeper is not None and touched is not None and scene.tracker.roomy:
-                kept = keeper.stored(state) or (keeper.held(state) if plan.holds else None)
+                kept = keeper.stored(state) or (plan.held(state, touched) if plan.holds else None)
             self._record(scene, plan.key(state), Touch("create", scene.mapper, NOTHING, touched, kept=kept))
 
     def _switch(self, scene: Scene, state: State) -> None:
@@ -196,15 +189,8 @@ class FlushWatcher:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
         else:
-            self._record(scene, key, Touch("update", scene.mapper, before, whole))
-
-    def _hold(self, scene: Scene, state: State) -> None:
-        """An UPDATE was sent; keep what the object holds now, where that will do."""
-        plan = scene.plan
-        if plan.keeper is not None and plan.holds and scene.wanted and scene.tracker.roomy:
-            kept = plan.keeper.held(state)
-            if kept is not None:
-                scene.tracker.keep((plan.root, plan.key(state)), kept)
+            kept = plan.held(state, touched) if plan.holds and scene.tracker.roomy else None
+            self._record(scene, key, Touch("update", scene.mapper, before, whole, kept=kept))
 
     def _delete(self, scene: Scene, state: State) -> None:
         key, session = identity(state), scene.session

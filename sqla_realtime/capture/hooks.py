@@ -74,8 +74,6 @@ class Hooks:
 
     def watch(self, publication: Publication) -> None:
         """Notice the rows of a publication, and those that its records show."""
-        if publication.read == "attributes":
-            self._flushes.hold()
         for mapper in (publication.mapper, *(embed.related for embed in publication.fields.embeds)):
             self._flushes.watch(mapper)
 

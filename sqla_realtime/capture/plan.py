@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag
 from sqlalchemy.orm.attributes import get_history
 from sqlalchemy.types import TypeEngine
 
-from sqla_realtime.capture.kept import Keeper
+from sqla_realtime.capture.kept import Keeper, Kept
 from sqla_realtime.schema.reader import Origins
 from sqla_realtime.schema.references import Reference
 from sqla_realtime.schema.registry import Family
@@ -53,7 +53,8 @@ class Plan:
         self._origins: dict[tuple[bool, bool], Origins] = {}
         # What keeps the values of new rows, and of changed ones where that is asked for.
         self.keeper = _keeper(mapper, family)
-        self.holds = self.keeper is not None and any(each.read == "attributes" for each in family.publications)
+        asked = any(each.read == "attributes" for each in family.publications)
+        self.holds = self.keeper is not None and asked and not family.volatile
 
     def key(self, state: State) -> Key:
         """The primary key that an object has now, which its flush may have changed."""
@@ -110,6 +111,13 @@ class Plan:
             if len(self._whole) < _SHARED:
                 self._whole[touched] = found
         return found
+
+    def held(self, state: State, touched: frozenset[str]) -> Kept | None:
+        """What the object holds, where its statement stores that and the database adds nothing."""
+        values = state.dict
+        if self.keeper is None or any(hasattr(values.get(name), "__clause_element__") for name in touched):
+            return None  # it is the database that knows what an expression comes to
+        return self.keeper.held(state)
 
     def origins(self, connection: Connection, keys: Sequence[Key], *, key_lock: bool, whole: bool) -> dict[Key, Values]:
         """What decides the channels of the rows with these keys, and with ``whole`` what their records show, as it is

@@ -106,12 +106,6 @@ class Tracker:
                 for each in self._frames:
                     each.forget(self._doubt)
 
-    def keep(self, key: Hashable, kept: tuple[tuple[str, ...], tuple[Any, ...], bool]) -> None:
-        """The statement of the last touch of this row was sent, and this is what the object holds now."""
-        touch = self._frames[-1].rows.get(key)
-        if touch is not None:
-            touch.kept = kept
-
     def doubt(self, subjects: Iterable[Hashable]) -> None:
         """Rows of these changed, or may have, and it is not known which."""
         self._frames[-1].doubts.update(subjects)

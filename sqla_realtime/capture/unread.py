@@ -15,7 +15,7 @@ from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.mapping import tables_of
 from sqla_realtime.schema.publication import Publication
-from sqla_realtime.schema.reader import Image, Reader
+from sqla_realtime.schema.reader import Image, Places
 
 Key = tuple[Any, ...]
 
@@ -25,7 +25,7 @@ class Unread:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._places: dict[tuple[Mapper[Any], frozenset[str]], Reader] = {}
+        self._places: dict[tuple[Mapper[Any], frozenset[str]], Places] = {}
 
     def __call__(
         self,
@@ -77,15 +77,16 @@ class Unread:
         images = _images(mapper, ((key, names, row) for key, (names, row, _) in kept.items()))
         if not decisive:
             return images
-        reader = self._places.get((mapper, decisive))
-        if reader is None:
-            reader = self._places[mapper, decisive] = Reader(mapper, (), also=sorted(decisive))
+        places = self._places.get((mapper, decisive))
+        if places is None:
+            places = self._places[mapper, decisive] = Places(mapper, sorted(decisive))
+        found = {}
         with aside(connection, ledger):
-            stored = reader.by_key(connection, list(kept))
-        for key, place in stored.items():
-            if key in images:
-                images[key].values.update(place.values)
-        return {key: image for key, image in images.items() if key in stored}
+            for key, place in places(connection, list(kept)):
+                if key in images:
+                    found[key] = images[key]
+                    found[key].values.update(place)
+        return found
 
 
 def _images(mapper: Mapper[Any], rows: Iterable[tuple[Key, tuple[str, ...], tuple[Any, ...]]]) -> dict[Key, Image]:

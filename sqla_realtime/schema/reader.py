@@ -157,6 +157,23 @@ class Reader:
                 session.expunge(instance)
 
 
+class Places:
+    """Reads the attributes that decide the channels of rows."""
+
+    def __init__(self, mapper: Mapper[Any], names: Sequence[str]) -> None:
+        columns = [getattr(mapper.class_, name) for name in _key_names(mapper)]
+        self._names = names
+        self._arity = len(columns)
+        self._lookup = Lookup(columns, select(*columns, *(getattr(mapper.class_, name) for name in names)))
+
+    def __call__(
+        self, connection: Connection, keys: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[tuple[Any, ...], Iterable[tuple[str, Any]]]]:
+        """Each key with its attributes."""
+        for row in self._lookup.rows(connection, keys):
+            yield tuple(row[: self._arity]), zip(self._names, row[self._arity :], strict=True)
+
+
 class Origins:
     """Reads some column attributes of rows that are about to change, locked in the order of the keys until the
     transaction ends.
