@@ -14,6 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.errors import BadSetting
@@ -144,6 +145,16 @@ class Realtime(Lifecycle):
         version ``session.info["realtime"] = False``.
         """
         return silence(self._hooks)
+
+    def origin(self, connection: str | None) -> AbstractContextManager[Author]:
+        """``with realtime.origin(request.headers.get("X-Realtime-Connection")) as author:`` what this thread, or this
+        asyncio task, commits in the block is that connection's own. Its browser is told so, nobody else is.
+
+        ``author.position()`` is where the last of these commits is in the log, for the response's ``X-Realtime-Position``
+        header; None where nothing published was committed, or the log takes too long. With Flask all this is done already.
+        A malformed id is nobody's.
+        """
+        return writing(self._broker, connection)
 
     def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
         """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``."""

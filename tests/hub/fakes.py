@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
@@ -207,6 +207,9 @@ class ScriptedBroker(Broker):
         self._news.set()
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
+        raise NotImplementedError
+
+    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         raise NotImplementedError
 
     async def head(self) -> Position:
