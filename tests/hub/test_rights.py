@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sqla_realtime.commit import Position
-from sqla_realtime.hub.doors import Guest, Refused
+from sqla_realtime.hub.doors import Guest, Handshake, Refused
 from sqla_realtime.hub.rights import DOUBTS, ROUNDS
 from sqla_realtime.protocol.codes import ErrorCode
 from tests.hub.fakes import Client, join, put, residue, row
@@ -340,11 +340,16 @@ def test_a_revocation_while_a_rule_is_asked_has_it_asked_again() -> None:
 
 def test_a_revocation_while_somebody_is_identified_has_it_identified_again() -> None:
     async def scene(stage: Stage) -> None:
-        stage.doorkeeper.guests["t"] = Guest("before", None, "7")
-        gate = stage.shut("identify")
+        users, gate = ["before", "after"], asyncio.Event()
+
+        async def slow(handshake: Handshake, token: str | None) -> Guest:
+            guest = Guest(users.pop(0), None, "7")
+            await gate.wait()
+            return guest
+
+        stage.doorkeeper.identify = slow  # type: ignore[method-assign]
         await stage.ask({"type": "hello", "token": "t"})
         stage.house.revoke("7")
-        stage.doorkeeper.guests["t"] = Guest("after", None, "7")
         gate.set()
         assert outcomes(await stage.ask()) == ["hello"]
         assert stage.client.connection.user == "after"

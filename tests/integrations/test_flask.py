@@ -417,6 +417,7 @@ def test_a_request_says_who_it_is_and_is_told_where_its_commits_are(house: Calla
     assert nobody.get("/add/c") == 200
     assert nobody.position is not None
     assert origins(made) == [me] * 5 + [None]
+    writer.get("/")
     with made.app.app_context():
         made.add("outside")
     assert origins(made)[-1] is None, "a request has left its sender behind"
