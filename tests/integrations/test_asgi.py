@@ -64,10 +64,12 @@ class Site:
             sent.append(message)
 
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path,
-            "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
-        }  # fmt: skip
+        }
         await self.app(scope, receive, send)
         found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return sent[0]["status"], found.get("x-realtime-position")
