@@ -68,11 +68,13 @@ class Commit:
     """Everything one transaction did to published rows, in order.
 
     ``invalidated`` names the channels, or the patterns (which stand for all their channels), whose rows changed in a way
-    that is not told row by row.
+    that is not told row by row. ``origin`` is the connection of the browser whose request made the commit; it is told to
+    that connection alone.
     """
 
     changes: tuple[Change, ...]
     invalidated: frozenset[str] = frozenset()
+    origin: str | None = None
 
     @property
     def size(self) -> int:
@@ -81,7 +83,7 @@ class Commit:
 
     def in_doubt(self) -> Commit:
         """The same without a row of it: its channels have changed, or perhaps they have not."""
-        return Commit((), self.invalidated | {change.channel for change in self.changes})
+        return Commit((), self.invalidated | {change.channel for change in self.changes}, self.origin)
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""

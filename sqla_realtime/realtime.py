@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,29 +14,27 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
-from sqla_realtime.errors import BadSetting, NotEnabled
+from sqla_realtime.errors import BadSetting
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.schema.route import Route
 from sqla_realtime.schema.rules import Rule
 from sqla_realtime.server.doors import Application
+from sqla_realtime.server.lifecycle import Lifecycle
 from sqla_realtime.server.tokens import sign
 from sqla_realtime.settings import Settings
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from sqla_realtime.server.runner import Runner
-
-log = logging.getLogger(__name__)
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Realtime:
+class Realtime(Lifecycle):
     """Makes the SQLAlchemy models of an application live in browsers.
 
     Keyword arguments are settings (see Settings) and win over ``REALTIME_*`` in the environment. Declare with
@@ -46,13 +42,15 @@ class Realtime:
     any thread.
     """
 
+    _broker: MemoryBroker
+
     def __init__(self, **settings: Any) -> None:
         self._arguments = settings
         self.settings = Settings.load(settings)
         self._registry = Registry()
         self._broker = MemoryBroker(self.settings.bounds, self.settings.commit_patience)
         self._hooks = Hooks(self._registry, self._broker, self._wants, **self.settings.rows)
-        self._runner: Runner | None = None
+        self._runner = None
         self._application = Application()
         self._lock = threading.RLock()
 
@@ -154,6 +152,16 @@ class Realtime:
         """
         return silence(self._hooks)
 
+    def origin(self, connection: str | None) -> AbstractContextManager[Author]:
+        """``with realtime.origin(request.headers.get("X-Realtime-Connection")) as author:`` what this thread, or this
+        asyncio task, commits in the block is that connection's own. Its browser is told so, nobody else is.
+
+        ``author.position()`` is where the last of these commits is in the log, for the response's ``X-Realtime-Position``
+        header; None where nothing published was committed, or the log takes too long. With Flask all this is done already.
+        A malformed id is nobody's.
+        """
+        return writing(self._broker, connection)
+
     def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
         """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``."""
         if self.settings.secret is None:
@@ -164,45 +172,6 @@ class Realtime:
                 remedy="Set REALTIME_SECRET.",
             )
         return sign(self.settings.secret, self.settings.algorithm, user_id, expires_in, claims)
-
-    def start(self) -> None:
-        """Start the broadcaster in a thread of this process and return once it accepts clients.
-
-        Does nothing where it runs already. Raises NotEnabled or PortInUse.
-        """
-        from sqla_realtime.server.runner import Runner
-
-        with self._lock:
-            if self._runner is not None and self._runner.alive:
-                return
-            if not self._hooks.enabled:
-                raise NotEnabled
-            for pattern in self._registry.unruled():
-                log.warning("Channel %r has no rule, so nobody may join it. [no-rule]", pattern)
-            for pattern in self._registry.orphaned():
-                log.warning("The rule of %r belongs to no publication; is it misspelt? [rule-without-rows]", pattern)
-            runner = Runner(self._registry, self.settings, self._application, self._broker)
-            runner.start()
-            self._runner = runner
-            atexit.register(runner.stop)
-
-    def stop(self, timeout: float = 2.0) -> None:
-        """Tell the clients to come back later and end the broadcaster. Does nothing where it does not run."""
-        with self._lock:
-            if self._runner is not None:
-                self._runner.stop(timeout)
-                atexit.unregister(self._runner.stop)
-                self._runner = None
-
-    @property
-    def running(self) -> bool:
-        """Whether a broadcaster runs in this process."""
-        return self._runner is not None and self._runner.alive
-
-    @property
-    def port(self) -> int:
-        """The port that the running broadcaster listens on, otherwise the one that is set."""
-        return self._runner.port if self._runner is not None and self._runner.alive else self.settings.port
 
     def configure(self, config: Mapping[str, Any], **application: Any) -> None:
         """Take ``REALTIME_*`` settings from a framework's configuration, and what else the server needs of the
@@ -228,7 +197,3 @@ class Realtime:
     def describe(self) -> list[str]:
         """What is published, a line each: models, channels, rules, the columns that are sent and those that are not."""
         return describe(self._registry)
-
-    def _wants(self, pattern: str) -> bool:
-        runner = self._runner
-        return runner is not None and runner.wants(pattern)

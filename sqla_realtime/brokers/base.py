@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Protocol
 
 from sqla_realtime.commit import Commit, Entry, Position
@@ -15,6 +15,14 @@ Probe = Callable[[], Outcome]
 
 class Ticket(Protocol):
     """A commit's place in line, from the moment its COMMIT begins."""
+
+    @property
+    def position(self) -> Position | None:
+        """Where the commit stands in the log, from the moment it does. Any thread."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it has no position yet and may still get one. Any thread."""
 
     def finish(self, committed: bool) -> None:
         """Tell how the COMMIT ended: True enters the commit into the log at its place, False gives the place up.
@@ -39,6 +47,13 @@ class Broker(ABC):
         """Take a place in line for a commit; called in the writer's thread just before its COMMIT is sent.
 
         Never blocks. ``probe`` answers how the COMMIT ended where no event will tell; it is asked from any thread.
+        """
+
+    @abstractmethod
+    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
+        """Wait until none of these is open; False where that takes longer than so many seconds.
+
+        Any thread, and blocks it. None of the COMMITs waits for it.
         """
 
     @abstractmethod

@@ -14,12 +14,12 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from enum import Enum, auto
 from weakref import WeakSet
 
-from sqla_realtime.brokers.base import Broker, Probe
+from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.commit import Commit, Entry, Position, new_epoch
 from sqla_realtime.history import Bounds, History
 
@@ -39,7 +39,7 @@ class _State(Enum):
 class _Place:
     """One place in line; a Ticket."""
 
-    __slots__ = ("_broker", "begun", "commit", "probe", "state")
+    __slots__ = ("_broker", "begun", "commit", "position", "probe", "state")
 
     def __init__(self, broker: MemoryBroker, commit: Commit, probe: Probe | None, begun: float) -> None:
         self._broker = broker
@@ -47,6 +47,12 @@ class _Place:
         self.probe = probe
         self.begun = begun
         self.state = _State.OPEN
+        self.position: Position | None = None
+
+    @property
+    def open(self) -> bool:
+        # In this order: a place gets its position before it is given up, which a passed one is.
+        return self.state is not _State.FAILED and self.position is None
 
     def finish(self, committed: bool) -> None:
         self._broker._settle(self, self.commit if committed else None)
@@ -109,6 +115,18 @@ class MemoryBroker(Broker):
             if probe is not None:
                 self._wake()
         return place
+
+    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
+        deadline = self._clock() + patience
+        awaited = [ticket for ticket in tickets if ticket.open]
+        while awaited:
+            self._look()
+            awaited = [ticket for ticket in awaited if ticket.open]
+            if awaited:
+                if self._clock() >= deadline:
+                    return False
+                time.sleep(PROBE_INTERVAL)
+        return True
 
     async def head(self) -> Position:
         with self._lock:
@@ -182,10 +200,10 @@ class MemoryBroker(Broker):
                 place.state = _State.FAILED if commit is None else _State.COMMITTED
                 self._advance()
             elif place.state is _State.PASSED:
-                place.state = _State.FAILED
                 if commit is not None:
-                    self._append(commit.in_doubt())
+                    place.position = self._append(commit.in_doubt())
                     self._wake()
+                place.state = _State.FAILED
 
     def _advance(self) -> None:
         """Let everything into the log that nothing earlier holds back."""
@@ -193,14 +211,15 @@ class MemoryBroker(Broker):
         while self._line and self._line[0].state is not _State.OPEN:
             place = self._line.popleft()
             if place.state is _State.COMMITTED:
-                self._append(place.commit)
+                place.position = self._append(place.commit)
                 entered = True
         if entered:
             self._wake()
 
-    def _append(self, commit: Commit) -> None:
+    def _append(self, commit: Commit) -> Position:
         epoch, offset = self._history.head
         self._history.append(Entry(Position(epoch, offset + 1), commit))
+        return self._history.head
 
     def _wake(self) -> None:
         for event, loop in self._followers.items():

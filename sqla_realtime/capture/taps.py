@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
-from sqla_realtime.commit import Commit
+from sqla_realtime.capture.origin import authors, signed
+from sqla_realtime.commit import Commit, Position
 
 
 class Taps:
@@ -33,8 +34,12 @@ class Taps:
         return bool(self._taps) or self._wants(pattern)
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
-        """Take a place in every line, as Broker.begin does in one."""
+        """Take a place in every line, as Broker.begin does in one, for whoever writes now."""
+        by = authors(self._log)
+        commit = signed(commit, by)
         ticket = self._log.begin(commit, probe)
+        for author in by:
+            author.note(ticket)
         if not self._taps:
             return ticket
         return _Tickets([ticket, *(tap.begin(commit, probe) for tap in self._taps)])
@@ -46,18 +51,27 @@ class Taps:
 
     def hand_over(self, commit: Commit) -> None:
         """A Session has committed inside somebody else's transaction."""
+        commit = signed(commit, authors(self._log))
         for tap, savepoints in self._taps.items():
             if savepoints:
                 tap.begin(commit).finish(committed=True)
 
 
 class _Tickets:
-    """Places in several lines, for one COMMIT."""
+    """Places in several lines, for one COMMIT; the first is the log's."""
 
     __slots__ = ("_tickets",)
 
     def __init__(self, tickets: Sequence[Ticket]) -> None:
         self._tickets = tickets
+
+    @property
+    def position(self) -> Position | None:
+        return self._tickets[0].position
+
+    @property
+    def open(self) -> bool:
+        return self._tickets[0].open
 
     def finish(self, committed: bool) -> None:
         for ticket in self._tickets:

@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from sqla_realtime.commit import Position
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import CloseCode
-from sqla_realtime.protocol.messages import Bye, ServerMessage
+from sqla_realtime.protocol.messages import Bye, Ping, Recovered, ServerMessage, Snapshot
 
 
 class Connection:
@@ -18,11 +19,12 @@ class Connection:
     drain or the connection is to close. Everything a client is sent goes through ``send``, error replies too.
     ``budget`` is how many bytes may wait; a client that lets more pile up is cut, never left out silently. One message
     may be larger than the budget, as a snapshot can be: it is what came before it that must be on its way.
+    ``told`` is the last position that it was sent: where the client is when it has applied everything.
     """
 
     __slots__ = (
         "__weakref__", "_queue", "aborted", "budget", "channels", "close_code", "codec", "id", "pending", "sent_at",
-        "user", "wake",
+        "told", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -31,6 +33,7 @@ class Connection:
         self.budget = budget
         self.user: Any = None
         self.channels: set[str] = set()
+        self.told: Position | None = None
         self.pending = 0
         self.close_code: CloseCode | None = None
         self.aborted = False
@@ -51,6 +54,8 @@ class Connection:
 
     def tell(self, message: ServerMessage) -> None:
         """Queue one message, spelled by the connection's own codec."""
+        if isinstance(message, Snapshot | Recovered | Ping) and message.position is not None:
+            self.told = message.position
         self.send(self.codec.encode(message))
 
     def drain(self) -> list[bytes]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
-from dataclasses import dataclass
 
 from sqla_realtime.commit import Position
 from sqla_realtime.hub.connection import Connection
-from sqla_realtime.hub.doors import Doorkeeper, Guest, Handshake, Refused
-from sqla_realtime.hub.hub import Hub
-from sqla_realtime.hub.snapshots import Snapshots
+from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.house import House
+from sqla_realtime.hub.rights import Concerned, Rights, everything, needs_auth
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from sqla_realtime.protocol.messages import (
@@ -21,6 +19,8 @@ from sqla_realtime.protocol.messages import (
     Hello,
     Ping,
     Pong,
+    Renew,
+    Renewed,
     Subscribe,
     Unsubscribe,
     Unsubscribed,
@@ -33,28 +33,16 @@ log = logging.getLogger(__name__)
 INBOX = 256
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What the conversations of one server share."""
-
-    hub: Hub
-    snapshots: Snapshots
-    doorkeeper: Doorkeeper
-    ping_interval: float
-    subscriptions: int
-    max_errors: int
-    explain: bool
-
-
 class Conversation:
     """One client. Loop thread only. Messages are handled one after the other, in the order in which they came."""
 
     __slots__ = (
         "__weakref__",
         "_errors",
-        "_expiry",
         "_house",
         "_inbox",
+        "_mark",
+        "_rights",
         "_task",
         "admitted",
         "connection",
@@ -69,7 +57,10 @@ class Conversation:
         self._errors = 0
         self._inbox: deque[ClientMessage] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._expiry: asyncio.TimerHandle | None = None
+        self._rights = Rights(house, connection, handshake)
+        # What the client had been sent when it was last answered a ping with a position.
+        self._mark: Position | None = None
+        house.conversations.add(self)
 
     def receive(self, text: str) -> None:
         """Take one message; never raises, never waits."""
@@ -82,7 +73,22 @@ class Conversation:
             return
         if len(self._inbox) > INBOX:
             self.connection.close(CloseCode.BAD_MESSAGES)
-        elif self._task is None:
+        else:
+            self._wake()
+
+    def doubt(self, concerned: Concerned) -> None:
+        """Send nothing until the rules of the channels that are concerned have said again that it may be sent."""
+        self._rights.doubt(concerned)
+        self._wake()
+
+    def doubt_user(self, user: str) -> None:
+        """The same for all channels, once it is known again who a user is; for somebody else it does nothing."""
+        if self._rights.guest is None or self._rights.guest.id == user:
+            self._rights.doubt(everything, stranger=True)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._task is None and (self._inbox or self._rights.in_doubt):
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def blunder(self, code: str, message: str) -> None:
@@ -96,14 +102,16 @@ class Conversation:
         """The client is gone."""
         self._inbox.clear()
         self.connection.abort(CloseCode.RESTARTING)
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._rights.close()
         self._house.hub.close(self.connection)
+        self._house.conversations.discard(self)
 
     async def _work(self) -> None:
         try:
-            while self._inbox and self.connection.close_code is None:
-                await self._handle(self._inbox.popleft())
+            while (self._inbox or self._rights.in_doubt) and self.connection.close_code is None:
+                await self._rights.review()
+                if self._inbox:
+                    await self._handle(self._inbox.popleft())
         except Exception:
             log.exception("A message could not be handled. [message-failed]")
             self.connection.close(CloseCode.RESTARTING)
@@ -117,7 +125,7 @@ class Conversation:
             case Hello():
                 await self._hello(message)
             case Ping():
-                self.connection.tell(Pong())
+                self._pong(message)
             case _ if not self.admitted:
                 self.blunder(ErrorCode.HELLO_REQUIRED, "the first message must be hello")
             case Subscribe():
@@ -125,46 +133,58 @@ class Conversation:
             case Unsubscribe():
                 self._house.hub.leave(self.connection, message.channels)
                 self.connection.tell(Unsubscribed(message.id, message.channels))
+            case Renew():
+                await self._renew(message)
+
+    def _pong(self, ping: Ping) -> None:
+        """Answer; and have a client load everything anew that has not got what it was sent before the last answer."""
+        connection, mark = self.connection, self._mark
+        if ping.position is not None:
+            idle = connection.pending == 0
+            if idle and mark is not None and _behind(ping.position, mark):
+                log.warning("A client is behind what it was sent; it loads everything anew. [client-behind]")
+                self._house.hub.reset(connection, ErrorCode.BEHIND)
+                connection.told = None
+            self._mark = connection.told if idle else None
+        connection.tell(Pong())
 
     async def _hello(self, hello: Hello) -> None:
         try:
-            guest = await self._house.doorkeeper.identify(self.handshake, hello.token)
+            for _ in self._rights.rounds():
+                guest = await self._house.doorkeeper.identify(self.handshake, hello.token)
+                if self._rights.stand({}):
+                    break
         except Refused as refused:
             self._errors += 1
-            self._refuse(refused)
+            self._house.refuse(self.connection, refused)
             if self._errors >= self._house.max_errors:
                 self.connection.close(CloseCode.BAD_MESSAGES)
             return
         if self.connection.close_code is not None:
             return  # it has left meanwhile
         self.admitted = True
-        self.connection.user = guest.user
-        self._limit(guest)
+        self._rights.begin(guest)
         self.connection.tell(Welcome(self.connection.id, self._house.ping_interval))
 
-    def _limit(self, guest: Guest) -> None:
-        """A connection lives no longer than the token that opened it."""
-        if guest.expires is not None:
-            left = max(0.0, guest.expires - time.time())
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(left, self.connection.close, CloseCode.TOKEN_EXPIRED)
+    async def _renew(self, message: Renew) -> None:
+        try:
+            await self._rights.renew(message.token)
+        except Refused as refused:
+            self._house.refuse(self.connection, refused, number=message.id)
+        else:
+            self.connection.tell(Renewed(message.id))
 
     async def _subscribe(self, message: Subscribe) -> None:
         hub, connection = self._house.hub, self.connection
-        admitted: dict[str, str] = {}
-        joined = hub.joined(connection)
-        for name in message.channels:
-            if name not in joined and len(joined | admitted.keys()) >= self._house.subscriptions:
-                self._refuse(_too_many(self._house.subscriptions), name, message.id)
-                continue
-            try:
-                admitted[name] = await self._house.doorkeeper.admit(connection.user, name)
-            except Refused as refused:
-                hub.leave(connection, [name])
-                joined.discard(name)
-                self._refuse(refused, name, message.id)
+        for _ in self._rights.rounds():
+            await self._rights.review()
+            admitted, refused = await self._admit(message)
             if connection.close_code is not None:
                 return  # it has left meanwhile
+            if self._rights.stand(admitted):
+                break
+        for name, refusal in refused.items():
+            self._house.refuse(connection, refusal, name, message.id)
         after = Position.parse(message.after) if message.after is not None else None
         unresumed = list(admitted) if after is None else hub.resume(connection, message.id, admitted, after)
         for name in unresumed:
@@ -172,9 +192,29 @@ class Conversation:
             if flight is not None:
                 self._house.snapshots.start(flight)
 
-    def _refuse(self, refused: Refused, channel: str | None = None, number: int | None = None) -> None:
-        fix = refused.fix if self._house.explain else None
-        self.connection.tell(Error(refused.code, refused.message, fix, channel, number))
+    async def _admit(self, message: Subscribe) -> tuple[dict[str, str], dict[str, Refused]]:
+        """The channels that the client may join, with their patterns, and why it may not join the others."""
+        joined = self._house.hub.joined(self.connection)
+        admitted: dict[str, str] = {}
+        refused: dict[str, Refused] = {}
+        for name in message.channels:
+            try:
+                if self._rights.ended:
+                    raise needs_auth()
+                if name not in joined and len(joined.keys() | admitted.keys()) >= self._house.subscriptions:
+                    raise _too_many(self._house.subscriptions)
+                admitted[name] = await self._house.doorkeeper.admit(self.connection.user, name)
+            except Refused as refusal:
+                self._house.hub.leave(self.connection, [name])
+                joined.pop(name, None)
+                refused[name] = refusal
+            if self.connection.close_code is not None:
+                break
+        return admitted, refused
+
+
+def _behind(position: Position, mark: Position) -> bool:
+    return position.epoch != mark.epoch or position.offset < mark.offset
 
 
 def _too_many(most: int) -> Refused:

@@ -21,10 +21,13 @@ class Handshake:
 @dataclass(frozen=True, slots=True)
 class Guest:
     """Who a client turned out to be. ``user`` is the application's own object, None for anonymous; ``expires`` is the
-    end of its token in seconds since the epoch, None where it has none."""
+    end of its token in seconds since the epoch, None where it has none. ``id`` is the user's id as its token or session
+    has it, None where there is none, and ``identity`` all that this says: what it takes to identify the client again."""
 
     user: Any = None
     expires: float | None = None
+    id: str | None = None
+    identity: Any = field(default=None, repr=False)
 
 
 class Refused(Exception):
@@ -43,6 +46,10 @@ class Doorkeeper(ABC):
     @abstractmethod
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
         """Who this is. Raises Refused for a token that does not hold."""
+
+    @abstractmethod
+    async def review(self, handshake: Handshake, guest: Guest) -> Guest:
+        """Who a guest is by now, as the application sees it. Its ``expires`` stays."""
 
     @abstractmethod
     async def admit(self, user: Any, channel: str) -> str:

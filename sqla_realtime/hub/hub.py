@@ -16,9 +16,10 @@ from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds, History
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.flight import Flight
-from sqla_realtime.protocol.codec import Codec
+from sqla_realtime.hub.frames import Frames, groups
+from sqla_realtime.hub.held import Held
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Error, Recovered, Reset, Row, Snapshot
+from sqla_realtime.protocol.messages import Error, Missed, Ping, Recovered, Reset, Row, Snapshot
 
 
 class Hub:
@@ -30,6 +31,9 @@ class Hub:
         self._clock = clock
         self._live: dict[str, dict[Connection, None]] = {}
         self._flights: dict[str, Flight] = {}
+        self._held: dict[Connection, Held] = {}
+        # Whoever is in a channel, by its id.
+        self._members: dict[str, dict[Connection, None]] = {}
         # Every known channel's pattern, how many known channels each pattern has, and until when it is of interest.
         self._patterns: dict[str, str] = {}
         self._population: Counter[str] = Counter()
@@ -57,15 +61,13 @@ class Hub:
             self._reset(commit.invalidated)
         names = dict.fromkeys(change.channel for change in commit.changes)
         touched = {name: self._live[name] for name in names if name in self._live}
-        spelled: dict[tuple[str, int], bytes] = {}
-        for channels, connections in _groups(touched).items():
-            frames: dict[str, bytes] = {}
-            for connection in connections:
-                codec = connection.codec
-                frame = frames.get(codec.name)
-                if frame is None:
-                    frame = frames[codec.name] = _frame(codec, entry, channels, spelled)
-                connection.send(frame)
+        frames = Frames(entry)
+        for channels, connections in groups(touched).items():
+            frames.send(channels, connections)
+        for connection in list(self._members.get(commit.origin, ())) if commit.origin is not None else ():
+            if connection.told != entry.position:
+                # It has not heard of its own commit, which is in none of its channels, and may wait for it.
+                connection.tell(Ping(entry.position))
 
     def jump(self, position: Position) -> None:
         """Part of the log is lost to this hub: go on from a position, and have everyone load their channels anew."""
@@ -74,7 +76,7 @@ class Hub:
             flight.spoiled = True
         self._reset(frozenset(self._live))
 
-    def resume(self, connection: Connection, number: int, channels: Mapping[str, str], after: Position) -> list[str]:
+    def resume(self, connection: Connection, number: int | None, channels: Mapping[str, str], after: Position) -> list[str]:
         """Bring channels (name to pattern) from a position to the hub's; returns those that need a snapshot instead."""
         try:
             missed = self._history.after(after)
@@ -84,11 +86,11 @@ class Hub:
         recovered = [name for name, pattern in channels.items() if gaps.isdisjoint((name, pattern))]
         wanted = frozenset(recovered)
         commits = [
-            (entry.position, changes)
+            Missed(entry.position, changes, connection.id if entry.commit.origin == connection.id else None)
             for entry in missed
             if (changes := [change for change in entry.commit.changes if change.channel in wanted])
         ]
-        if sum(change.size for _, changes in commits for change in changes) > connection.budget:
+        if sum(change.size for each in commits for change in each.changes) > connection.budget:
             # Rows once are less than everything that happened to them.
             return list(channels)
         if recovered:
@@ -129,10 +131,37 @@ class Hub:
             connection.tell(Error(code, message, channel=flight.channel, id=number))
         self._tidy(flight.channel)
 
+    def hold(self, connection: Connection) -> None:
+        """Send a connection nothing of its channels from now on, until it is released. See Held for why of all."""
+        if connection not in self._held:
+            live = {name: self._patterns[name] for name in sorted(connection.channels)}
+            waiting = {
+                name: (flight.waiters[connection], flight.pattern)
+                for name, flight in self._flights.items()
+                if connection in flight.waiters
+            }
+            self.leave(connection, [*live, *waiting])
+            self._held[connection] = Held(self.position, live, waiting)
+
+    def release(self, connection: Connection) -> list[Flight]:
+        """Go on with a connection that is held, from where it stopped; returns the flights that have to be flown."""
+        held = self._held.pop(connection, None)
+        if held is None:
+            return []
+        unresumed = self.resume(connection, None, held.live, held.since)
+        if unresumed:
+            connection.tell(Reset(tuple(unresumed), ErrorCode.INVALIDATED))
+        flights = [self.board(connection, number, name, pattern) for name, (number, pattern) in held.waiting.items()]
+        return [flight for flight in flights if flight is not None]
+
     def leave(self, connection: Connection, names: Iterable[str]) -> None:
         """Take a connection out of channels; nothing of them is sent to it any more."""
         for name in names:
-            connection.channels.discard(name)
+            if name in connection.channels:
+                connection.channels.discard(name)
+                self._forget(connection)
+            if connection in self._held:
+                self._held[connection].drop(name)
             if name in self._live:
                 self._live[name].pop(connection, None)
             if name in self._flights:
@@ -140,18 +169,46 @@ class Hub:
             self._tidy(name)
 
     def close(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self.leave(connection, self.joined(connection))
+        """A connection is gone, or has no rights any more."""
+        self.leave(connection, [*self.joined(connection)])
+        self._held.pop(connection, None)
 
-    def joined(self, connection: Connection) -> set[str]:
-        """The channels that a connection has joined or waits for."""
-        return connection.channels | {name for name, flight in self._flights.items() if connection in flight.waiters}
+    def joined(self, connection: Connection) -> dict[str, str]:
+        """The channels that a connection has joined or waits for, held or not, and their patterns."""
+        held = self._held.get(connection)
+        if held is not None:
+            return held.patterns
+        waiting = {name: flight.pattern for name, flight in self._flights.items() if connection in flight.waiters}
+        return {name: self._patterns[name] for name in connection.channels} | waiting
+
+    def waiting(self, connection: Connection) -> dict[str, int]:
+        """The channels whose rows a connection waits for, held or not, and the requests that asked for them."""
+        held = self._held.get(connection)
+        if held is not None:
+            return {name: number for name, (number, _) in held.waiting.items()}
+        flights = self._flights.items()
+        return {name: flight.waiters[connection] for name, flight in flights if connection in flight.waiters}
+
+    def reset(self, connection: Connection, reason: ErrorCode) -> None:
+        """Have a connection load every channel anew that it has joined."""
+        names = sorted(connection.channels)
+        if names:
+            connection.tell(Reset(tuple(names), reason))
+            self.leave(connection, names)
 
     def _enter(self, connection: Connection, name: str, pattern: str) -> None:
         if connection.close_code is None:
             self._know(name, pattern)
             self._live.setdefault(name, {})[connection] = None
             connection.channels.add(name)
+            self._members.setdefault(connection.id, {})[connection] = None
+
+    def _forget(self, connection: Connection) -> None:
+        """A connection that is in no channel any more is no member."""
+        if not connection.channels and connection.id in self._members:
+            self._members[connection.id].pop(connection, None)
+            if not self._members[connection.id]:
+                del self._members[connection.id]
 
     def _know(self, name: str, pattern: str) -> None:
         if name not in self._patterns:
@@ -181,30 +238,3 @@ class Hub:
         for connection, names in lost.items():
             connection.tell(Reset(tuple(names), ErrorCode.INVALIDATED))
             self.leave(connection, names)
-
-
-def _groups(touched: Mapping[str, dict[Connection, None]]) -> dict[frozenset[str], Iterable[Connection]]:
-    """The connections that a commit concerns, by which of its channels they are in."""
-    if len(touched) == 1:
-        [(name, connections)] = touched.items()
-        return {frozenset((name,)): list(connections)}
-    joined: dict[Connection, list[str]] = {}
-    for name, connections in touched.items():
-        for connection in connections:
-            joined.setdefault(connection, []).append(name)
-    groups: dict[frozenset[str], list[Connection]] = {}
-    for connection, names in joined.items():
-        groups.setdefault(frozenset(names), []).append(connection)
-    return {**groups}
-
-
-def _frame(codec: Codec, entry: Entry, channels: frozenset[str], spelled: dict[tuple[str, int], bytes]) -> bytes:
-    """The commit as these channels see it; ``spelled`` keeps its changes for the other sets of channels."""
-    changes = []
-    for index, change in enumerate(entry.commit.changes):
-        if change.channel in channels:
-            text = spelled.get((codec.name, index))
-            if text is None:
-                text = spelled[codec.name, index] = codec.change(change)
-            changes.append(text)
-    return codec.commit(entry.position, changes)

@@ -1,4 +1,4 @@
-"""Flask: settings from ``app.config``, users from the session cookie, and a start in the process that serves requests.
+"""Flask: settings from ``app.config``, users from the session cookie, own writes, and a start in the process that serves.
 
 Nothing starts in init_app: the reloader's parent imports the application too and would take the port, and so would a
 preforking server's master. The first request starts the broadcaster, in whichever process is asked.
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, redirect, request, request_started
 from markupsafe import Markup, escape
 
+from sqla_realtime.capture.origin import Author, enter, leave, origin_of
 from sqla_realtime.errors import AlreadyInitialised, PortInUse
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.realtime import Realtime
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 USER_KEYS = ("_user_id", "user_id")
 # After a port that was taken, so many seconds without another attempt.
 RETRY = 5.0
+# Where a request keeps who writes in it, and who did before. Not in g, which nested requests share.
+AUTHOR = "sqla_realtime.author"
 
 
 def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
@@ -44,6 +47,10 @@ def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
             realtime.enable(db)
     wiring = _Wiring(realtime, app)
     app.before_request(wiring.start)
+    # Before anybody's before_request, which may commit.
+    request_started.connect(wiring.enter, app)
+    app.after_request(wiring.answer)
+    app.teardown_request(wiring.leave)
     app.add_url_rule(f"{realtime.settings.base}/<name>.js", "realtime_client", wiring.client)
     app.context_processor(lambda: {"realtime_script": wiring.script})
 
@@ -99,6 +106,26 @@ class _Wiring:
                 if self._failed is None:
                     log.error("%s", error)
                 self._failed = self._clock()
+
+    def enter(self, app: Flask, **more: Any) -> None:
+        """What the request commits is its sender's own."""
+        headers = request.headers
+        origin = origin_of(headers.get("X-Realtime-Connection"), headers.get("X-Session-ID"))
+        author = Author(self._realtime._broker, origin)
+        request.environ[AUTHOR] = (author, enter(author))
+
+    def answer(self, response: Response) -> Response:
+        """Tell the sender where its commits are."""
+        author = request.environ[AUTHOR][0] if AUTHOR in request.environ else None
+        position = author.position() if author is not None else None
+        if position is not None:
+            response.headers["X-Realtime-Position"] = str(position)
+        return response
+
+    def leave(self, error: BaseException | None) -> None:
+        """The request has ended."""
+        if AUTHOR in request.environ:
+            leave(request.environ.pop(AUTHOR)[1])
 
     def client(self, name: str) -> Response:
         """``/realtime/realtime.js``: sends the browser to the server that serves it; the client connects to where it

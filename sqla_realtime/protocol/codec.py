@@ -35,5 +35,5 @@ class Codec(Protocol):
     def change(self, change: Change) -> bytes:
         """One change as it stands in commits; called once per change, however many commits it stands in."""
 
-    def commit(self, position: Position, changes: Sequence[bytes]) -> bytes:
-        """One transaction, of changes that ``change`` has spelled."""
+    def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
+        """One transaction, of changes that ``change`` has spelled; ``origin`` for the connection that made it alone."""

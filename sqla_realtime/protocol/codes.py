@@ -36,11 +36,13 @@ class ErrorCode(StrEnum):
     HELLO_TWICE = "hello-twice"
     BAD_TOKEN = "bad-token"  # noqa: S105 - the name of an error, no token
     TOKEN_EXPIRED = "token-expired"  # noqa: S105
+    NEEDS_AUTH = "needs-auth"
     FORBIDDEN = "forbidden"
     TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
     SNAPSHOT_TOO_LARGE = "snapshot-too-large"
     SNAPSHOT_FAILED = "snapshot-failed"
     INVALIDATED = "invalidated"
+    BEHIND = "behind"
     ORIGIN_REFUSED = "origin-refused"
     HOST_REFUSED = "host-refused"
     UNSUPPORTED_PROTOCOL = "unsupported-protocol"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqla_realtime.commit import Change, Position
 
@@ -36,13 +37,24 @@ class Unsubscribe:
 
 
 @dataclass(frozen=True, slots=True)
+class Renew:
+    """The client goes on with another token."""
+
+    id: int
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Renew({self.id})"  # a token must not get into a log
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
-    """Either side shows life; the server may tell how far the client is."""
+    """Either side shows life and may tell how far the client is."""
 
     position: Position | None = None
 
 
-ClientMessage = Hello | Subscribe | Unsubscribe | Ping
+ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +74,25 @@ class Welcome:
     ping: float
 
 
+class Missed(NamedTuple):
+    """One commit of those that a client missed; ``origin`` where it is the client's own."""
+
+    position: Position
+    changes: Sequence[Change]
+    origin: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Channels that lost nothing since the client's position; what they missed, in order."""
+    """Channels that lost nothing since the client's position; what they missed, in order.
 
-    id: int
+    ``id`` is None where the client has not asked: it may go on after its rules were asked again.
+    """
+
+    id: int | None
     position: Position
     channels: tuple[str, ...]
-    commits: Sequence[tuple[Position, Sequence[Change]]]
+    commits: Sequence[Missed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +111,28 @@ class Unsubscribed:
 
     id: int
     channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The client's new token holds."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsAuth:
+    """The client's rights have ended, and with them its place in every channel."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Channels that the client was in and may no longer see."""
+
+    channels: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +168,4 @@ class Bye:
     retry_after_ms: int | None = None
 
 
-ServerMessage = Welcome | Recovered | Snapshot | Unsubscribed | Reset | Error | Ping | Pong | Bye
+ServerMessage = Welcome | Recovered | Snapshot | Unsubscribed | Renewed | NeedsAuth | Leave | Reset | Error | Ping | Pong | Bye

@@ -14,9 +14,13 @@ from sqla_realtime.protocol.messages import (
     ClientMessage,
     Error,
     Hello,
+    Leave,
+    NeedsAuth,
     Ping,
     Pong,
     Recovered,
+    Renew,
+    Renewed,
     Reset,
     Row,
     ServerMessage,
@@ -63,8 +67,9 @@ class V1:
         text = _json(head)
         return text if change.record is None else b'%b,"record":%b}' % (text[:-1], change.record)
 
-    def commit(self, position: Position, changes: Sequence[bytes]) -> bytes:
-        return b'{"commit":"%b","changes":[%b]}' % (str(position).encode(), b",".join(changes))
+    def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
+        tail = b"" if origin is None else b',"origin":%b' % _json(origin)
+        return b'{"commit":"%b","changes":[%b]%b}' % (str(position).encode(), b",".join(changes), tail)
 
     def _snapshot(self, message: Snapshot) -> bytes:
         item = b'{"channel":%b,"rows":[%b]}' % (_json(message.channel), b",".join(map(_row, message.rows)))
@@ -72,14 +77,14 @@ class V1:
 
     def _recovered(self, message: Recovered) -> bytes:
         items = (_json({"channel": channel, "recovered": True}) for channel in message.channels)
-        commits = [self.commit(position, [*map(self.change, changes)]) for position, changes in message.commits]
+        commits = [self.commit(each.position, [*map(self.change, each.changes)], each.origin) for each in message.commits]
         return _subscribed(message.id, message.position, items, commits)
 
 
-def _subscribed(number: int, position: Position, items: Iterable[bytes], commits: Sequence[bytes] = ()) -> bytes:
+def _subscribed(number: int | None, position: Position, items: Iterable[bytes], commits: Sequence[bytes] = ()) -> bytes:
     tail = b',"commits":[%b]' % b",".join(commits) if commits else b""
-    return b'{"type":"subscribed","id":%d,"position":"%b","channels":[%b]%b}' % (
-        number,
+    return b'{"type":"subscribed",%b"position":"%b","channels":[%b]%b}' % (
+        b"" if number is None else b'"id":%d,' % number,
         str(position).encode(),
         b",".join(items),
         tail,
@@ -96,6 +101,12 @@ def _plain(message: ServerMessage) -> dict[str, Any]:
             return {"type": "hello", "connection": message.connection, "ping": message.ping}
         case Unsubscribed():
             return {"type": "unsubscribed", "id": message.id, "channels": message.channels}
+        case Renewed():
+            return {"type": "renewed", "id": message.id}
+        case NeedsAuth():
+            return {"type": "needs_auth", "reason": message.reason}
+        case Leave():
+            return {"type": "leave", "channels": message.channels, "reason": message.reason}
         case Reset():
             return {"type": "reset", "channels": message.channels, "reason": message.reason}
         case Error():
@@ -154,6 +165,21 @@ def _text(fields: dict[str, Any], name: str, most: int) -> str | None:
     return text
 
 
+def _token(fields: dict[str, Any]) -> str:
+    token = _text(fields, "token", MAX_TOKEN)
+    if token is None:
+        raise _invalid("token", f"ASCII text of at most {MAX_TOKEN} characters")
+    return token
+
+
+def _position(fields: dict[str, Any]) -> Position | None:
+    """Like ``after``, whatever text it is: what is no position is one that is behind every other."""
+    text = fields.get("position")
+    if text is not None and not isinstance(text, str):
+        raise _invalid("position", "text")
+    return None if text is None else Position.parse(text) or Position("", 0)
+
+
 def _after(fields: dict[str, Any]) -> str | None:
     """Whatever text it is: what is no position is one that can't be resumed from, and answered with rows."""
     after = fields.get("after")
@@ -178,5 +204,6 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
     "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN)),
     "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _after(fields)),
     "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
-    "ping": lambda fields: Ping(),
+    "renew": lambda fields: Renew(_id(fields), _token(fields)),
+    "ping": lambda fields: Ping(_position(fields)),
 }

@@ -13,8 +13,8 @@ from tornado.web import Application as Routes
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Position
-from sqla_realtime.hub.conversation import House
 from sqla_realtime.hub.feed import Feed
+from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.snapshots import Snapshots
 from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
@@ -33,7 +33,7 @@ RESTART_SPREAD_MS = 2000
 
 
 class Broadcaster:
-    """Made, run and closed on its loop; only ``hub.wants`` may be called from elsewhere."""
+    """Made, run and closed on its loop, ``house`` and all; only ``hub.wants`` may be called from elsewhere."""
 
     def __init__(
         self, registry: Registry, settings: Settings, application: Application, broker: Broker, position: Position
@@ -53,7 +53,9 @@ class Broadcaster:
             subscriptions=settings.subscriptions,
             max_errors=settings.max_errors,
             explain=bool(settings.development),
+            patience=settings.hello_timeout,
         )
+        self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings.queue_bytes)
         self._server = HTTPServer(

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -81,15 +81,26 @@ class ApplicationDoorkeeper(Doorkeeper):
         self._workers = workers
 
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
-        expires = None
-        identity: Identity | None = None
-        if token is not None:
-            identity, expires = verify(self._settings.secret, self._settings.algorithm, token)
-        elif self._application.session_cookie is not None and "cookie" in handshake.headers:
-            identity = await self._workers.run(self._application.session_cookie, handshake)
-        if identity is None or self._application.identify is None:
-            return Guest(identity, expires)
-        return Guest(await self._ask(self._application.identify, identity), expires)
+        if token is None:
+            return await self._guest(await self._cookie(handshake), None)
+        return await self._guest(*verify(self._settings.secret, self._settings.algorithm, token))
+
+    async def review(self, handshake: Handshake, guest: Guest) -> Guest:
+        # A session may have ended on the server meanwhile; what a token says it says until its end.
+        identity = await self._cookie(handshake) if guest.expires is None else guest.identity
+        found = await self._guest(identity, guest.expires)
+        return found if found.id is not None else replace(found, id=guest.id)
+
+    async def _cookie(self, handshake: Handshake) -> Identity | None:
+        if self._application.session_cookie is None or "cookie" not in handshake.headers:
+            return None
+        return await self._workers.run(self._application.session_cookie, handshake)
+
+    async def _guest(self, identity: Identity | None, expires: float | None) -> Guest:
+        if identity is None:
+            return Guest(None, expires)
+        user = identity if self._application.identify is None else await self._ask(self._application.identify, identity)
+        return Guest(user, expires, identity.id, identity)
 
     async def admit(self, user: Any, channel: str) -> str:
         found = self._registry.channel(channel)

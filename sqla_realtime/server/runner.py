@@ -8,10 +8,14 @@ import logging
 import os
 import socket
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.errors import PortInUse
+from sqla_realtime.hub.house import House
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.broadcaster import Broadcaster
 from sqla_realtime.server.doors import Application
@@ -20,6 +24,9 @@ from sqla_realtime.transports.quiet import discretion
 
 log = logging.getLogger(__name__)
 
+
+# How often whoever waits for the loop looks whether it still runs.
+LOOK = 0.05
 
 _runners: WeakSet[Runner] = WeakSet()
 
@@ -95,6 +102,41 @@ class Runner:
         """Whether anybody can receive changes of this pattern. Any thread."""
         broadcaster = self._broadcaster
         return broadcaster is not None and broadcaster.hub.wants(pattern)
+
+    def order(self, order: Callable[[House], None], timeout: float) -> None:
+        """Have something done on the loop, and return when it is done; at once where nothing runs. Any thread.
+
+        Raises what it raises, and TimeoutError where the loop is not free in time: then it is done as soon as it is.
+        """
+        broadcaster = self._broadcaster
+        if broadcaster is None or not self.alive:
+            return
+        if threading.current_thread() is self._thread:
+            order(broadcaster.house)
+            return
+        done: Future[None] = Future()
+
+        def obey() -> None:
+            try:
+                order(broadcaster.house)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        try:
+            self._loop.call_soon_threadsafe(obey)
+        except RuntimeError:  # the loop has been closed meanwhile
+            return
+        deadline = time.monotonic() + timeout
+        while not wait([done], LOOK).done:
+            if not self._thread.is_alive():
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"The broadcaster has not answered for {timeout:.0f} s: its loop is blocked. [not-confirmed]"
+                )
+        done.result()
 
     def start(self) -> None:
         """Listen, and return once clients are accepted. Raises PortInUse."""

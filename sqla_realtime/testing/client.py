@@ -207,6 +207,8 @@ class RealtimeClient:
                 self._rows[item["channel"]] = {(row["class"], row["id"]): row["record"] for row in item["rows"]}
         elif message["type"] == "error":
             self._rows.pop(message.get("channel", ""), None)
+        elif message["type"] == "needs_auth":
+            self._rows.clear()  # it is in no channel any more
         elif message["type"] == "reset":
             for channel in message["channels"]:
                 question = self._subscription(channel)

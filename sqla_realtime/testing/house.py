@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.hub.connection import Connection
-from sqla_realtime.hub.conversation import Conversation, House
+from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Guest, Handshake
 from sqla_realtime.hub.feed import Feed
+from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.snapshots import Snapshots
 from sqla_realtime.protocol.v1 import V1
@@ -54,6 +55,7 @@ class QuietHouse:
             subscriptions=settings.subscriptions,
             max_errors=settings.max_errors,
             explain=True,
+            patience=settings.hello_timeout,
         )
         connection = Connection(V1(), settings.queue_bytes)
         connection.wake = hear
@@ -99,3 +101,6 @@ class _Doorkeeper(ApplicationDoorkeeper):
 
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
         return await super().identify(handshake, token) if self._user is None else Guest(self._user)
+
+    async def review(self, handshake: Handshake, guest: Guest) -> Guest:
+        return await super().review(handshake, guest) if self._user is None else guest

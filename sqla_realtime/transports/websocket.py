@@ -11,8 +11,9 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from sqla_realtime.hub.connection import Connection
-from sqla_realtime.hub.conversation import Conversation, House
+from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Error

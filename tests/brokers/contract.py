@@ -62,6 +62,28 @@ class BrokerContract(ABC):
 
         asyncio.run(scene())
 
+    def test_a_ticket_knows_its_position_once_it_is_in_the_log(self) -> None:
+        async def scene() -> None:
+            broker = self.make()
+            start = await broker.head()
+            first, failed, last, doubtful = (broker.begin(commit(number)) for number in range(4))
+            last.finish(committed=True)
+            failed.finish(committed=False)
+            assert [ticket.position for ticket in (first, failed, last)] == [None] * 3
+            assert [ticket.open for ticket in (first, failed, last)] == [True, False, True]
+            assert not broker.settle([failed, last], 0)
+            assert broker.settle([failed], 0)
+            doubtful.doubt()
+            first.finish(committed=True)
+            assert broker.settle([first, failed, last, doubtful], PATIENCE)
+            async with aclosing(broker.follow(start)) as entries:
+                positions = [entry.position for entry in await take(entries, 3)]
+            assert [ticket.position for ticket in (first, last, doubtful)] == positions
+            assert failed.position is None
+            assert not any(ticket.open for ticket in (first, failed, last, doubtful))
+
+        asyncio.run(scene())
+
     def test_positions_are_consecutive_in_one_epoch(self) -> None:
         async def scene() -> None:
             broker = self.make()

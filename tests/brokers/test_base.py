@@ -17,6 +17,6 @@ def test_every_method_says_what_it_promises() -> None:
 
 
 def test_a_tier_must_do_all_of_it() -> None:
-    assert Broker.__abstractmethods__ == {"begin", "head", "follow"}
+    assert Broker.__abstractmethods__ == {"begin", "settle", "head", "follow"}
     with pytest.raises(TypeError, match="abstract"):
         Broker()  # type: ignore[abstract]

@@ -76,7 +76,9 @@ def test_a_commit_that_tries_everybodys_patience_is_passed_and_told_in_doubt(cap
         clock.now = 10.0
         async with asyncio.timeout(PATIENCE):
             assert (await waiting).offset == start.offset + 1
+        assert stuck.open
         stuck.finish(committed=True)
+        assert (stuck.open, stuck.position) == (False, Position(start.epoch, start.offset + 2))
         assert await read(broker, start, 2) == [commit(2), commit(1).in_doubt()]
 
     asyncio.run(scene())

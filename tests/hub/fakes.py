@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
@@ -39,8 +39,8 @@ def drop(channel: str, key: int) -> Change:
     return Change(channel, "destroy", "Row", str(key))
 
 
-def entry(offset: int, *changes: Change, invalidated: Sequence[str] = ()) -> Entry:
-    return Entry(at(offset), Commit(changes, frozenset(invalidated)))
+def entry(offset: int, *changes: Change, invalidated: Sequence[str] = (), origin: str | None = None) -> Entry:
+    return Entry(at(offset), Commit(changes, frozenset(invalidated), origin))
 
 
 def make_hub(offset: int = 0, bounds: Bounds | None = None, clock: Callable[[], float] = lambda: 0.0) -> Hub:
@@ -58,9 +58,9 @@ class CountingCodec(V1):
         self.spelled["change"] += 1
         return super().change(change)
 
-    def commit(self, position: Position, changes: Sequence[bytes]) -> bytes:
+    def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
         self.spelled["commit"] += 1
-        return super().commit(position, changes)
+        return super().commit(position, changes, origin)
 
 
 class Client:
@@ -119,8 +119,8 @@ def join(hub: Hub, client: Client, *names: str, number: int = 1, rows: Sequence[
 
 def residue(hub: Hub) -> dict[str, Any]:
     """What the hub's dictionaries hold; interest is meant to outlive its connections."""
-    held = {"live": hub._live, "flights": hub._flights, "patterns": hub._patterns, "population": dict(hub._population)}
-    return {name: each for name, each in held.items() if each}
+    names = ("live", "flights", "held", "members", "patterns", "population")
+    return {name: each for name in names if (each := dict(getattr(hub, f"_{name}")))}
 
 
 class ScriptedDoorkeeper(Doorkeeper):
@@ -129,6 +129,9 @@ class ScriptedDoorkeeper(Doorkeeper):
     def __init__(self) -> None:
         self.guests: dict[str | None, Guest | Refused | Exception] = {None: Guest("anonymous")}
         self.asked: list[tuple[Any, str]] = []
+        self.reviewed: list[Guest] = []
+        self.changed: dict[str | None, Guest] = {}
+        self.barred: set[tuple[Any, str]] = set()
         self.gates: dict[str, asyncio.Event] = {}
 
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
@@ -138,10 +141,15 @@ class ScriptedDoorkeeper(Doorkeeper):
             raise guest
         return guest
 
+    async def review(self, handshake: Handshake, guest: Guest) -> Guest:
+        self.reviewed.append(guest)
+        await self._pass("review")
+        return self.changed.get(guest.id, guest)
+
     async def admit(self, user: Any, channel: str) -> str:
         self.asked.append((user, channel))
         await self._pass(channel)
-        if channel.startswith("no"):
+        if channel.startswith("no") or (user, channel) in self.barred:
             raise Refused(ErrorCode.FORBIDDEN, "not for you", "a fix")
         if channel.startswith("boom"):
             raise ZeroDivisionError
@@ -187,9 +195,9 @@ class ScriptedBroker(Broker):
         self.followed: list[Position] = []
         self._news = asyncio.Event()
 
-    def add(self, *changes: Change, invalidated: Sequence[str] = ()) -> Entry:
+    def add(self, *changes: Change, invalidated: Sequence[str] = (), origin: str | None = None) -> Entry:
         self.position = Position(self.position.epoch, self.position.offset + 1)
-        self.entries.append(Entry(self.position, Commit(changes, frozenset(invalidated))))
+        self.entries.append(Entry(self.position, Commit(changes, frozenset(invalidated), origin)))
         self._news.set()
         return self.entries[-1]
 
@@ -199,6 +207,9 @@ class ScriptedBroker(Broker):
         self._news.set()
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
+        raise NotImplementedError
+
+    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         raise NotImplementedError
 
     async def head(self) -> Position:

@@ -4,102 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from sqla_realtime.hub.conversation import INBOX, Conversation, House
-from sqla_realtime.hub.doors import Guest, Handshake, Refused
-from sqla_realtime.hub.feed import Feed
-from sqla_realtime.hub.snapshots import Snapshots
+from sqla_realtime.hub.conversation import INBOX
+from sqla_realtime.hub.doors import Guest, Refused
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
-from tests.hub.fakes import Client, ScriptedArchive, ScriptedBroker, ScriptedDoorkeeper, make_hub, put, residue, row
+from tests.hub.fakes import put, residue, row
+from tests.hub.stage import Stage, outcomes, play, subscribe
 from tests.protocol.bad import BAD
-from tests.support.virtual import run
-
-
-class Stage:
-    """One server's shared parts, scripted, and one client in conversation with it."""
-
-    def __init__(self, subscriptions: int = 5, max_errors: int = 10, explain: bool = False) -> None:
-        self.hub, self.broker = make_hub(), ScriptedBroker()
-        self.feed = Feed(self.broker, self.hub)
-        self.doorkeeper, self.archive = ScriptedDoorkeeper(), ScriptedArchive()
-        self.snapshots = Snapshots(self.hub, self.feed, self.broker, self.archive)
-        self.house = House(
-            hub=self.hub,
-            snapshots=self.snapshots,
-            doorkeeper=self.doorkeeper,
-            ping_interval=25.0,
-            subscriptions=subscriptions,
-            max_errors=max_errors,
-            explain=explain,
-        )
-        self.client = Client()
-        self.conversation = Conversation(self.house, self.client.connection, Handshake())
-
-    def say(self, message: Any) -> None:
-        self.conversation.receive(message if isinstance(message, str) else json.dumps(message))
-
-    async def ask(self, *messages: Any) -> list[dict[str, Any]]:
-        """Say these and hear everything that is answered in a second."""
-        for message in messages:
-            self.say(message)
-        await asyncio.sleep(1)
-        return self.client.heard()
-
-    async def hello(self, token: str | None = None) -> None:
-        [answer] = await self.ask({"type": "hello"} | ({} if token is None else {"token": token}))
-        assert answer["type"] == "hello"
-
-    def shut(self, gate: str) -> asyncio.Event:
-        self.doorkeeper.gates[gate] = asyncio.Event()
-        return self.doorkeeper.gates[gate]
-
-
-@asynccontextmanager
-async def served(stage: Stage) -> AsyncIterator[Stage]:
-    task = asyncio.ensure_future(stage.feed.run())
-    await asyncio.sleep(0)
-    yield stage
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-Scene = Callable[[Stage], Coroutine[Any, Any, None]]
-
-
-def play(scene: Scene, *, admitted: bool = True, **settings: Any) -> None:
-    """Run a scene on a stage of its own, by default after a hello."""
-
-    async def whole() -> None:
-        async with served(Stage(**settings)) as stage:
-            if admitted:
-                await stage.hello()
-            await scene(stage)
-
-    run(whole())
-
-
-def subscribe(*channels: str, number: int = 1, **more: Any) -> dict[str, Any]:
-    return {"type": "subscribe", "id": number, "channels": list(channels), **more}
-
-
-def outcomes(messages: list[dict[str, Any]]) -> list[str]:
-    """Each answer as ``type`` or ``code`` and the channel that it is about."""
-    found = []
-    for message in messages:
-        names = [item["channel"] for item in message.get("channels", ()) if isinstance(item, dict)] or [
-            message.get("channel", "")
-        ]
-        found.append(f"{message.get('code', message.get('type', 'commit'))} {' '.join(names)}".strip())
-    return found
-
 
 # Bad input.
 
@@ -273,6 +189,9 @@ def test_a_connection_ends_with_its_token() -> None:
         await asyncio.sleep(28)
         assert stage.client.connection.close_code is None
         await asyncio.sleep(2)
+        assert outcomes(stage.client.heard()) == ["needs_auth"]
+        assert stage.client.connection.close_code is None
+        await asyncio.sleep(10)
         assert outcomes(stage.client.heard()) == ["4501"]
         assert stage.client.connection.close_code == 4501
 
@@ -488,6 +407,79 @@ def test_a_slow_hello_holds_what_comes_after_it() -> None:
         assert outcomes(await stage.ask()) == ["hello", "subscribed a/1"]
 
     play(scene, admitted=False)
+
+
+# Live loss.
+
+
+def ping(position: str) -> dict[str, Any]:
+    return {"type": "ping", "position": position}
+
+
+def test_a_client_that_is_behind_what_it_was_sent_before_the_last_pong_is_reset(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(subscribe("a/1", "a/2"))
+        assert outcomes(await stage.ask(ping("e.0"))) == ["pong"]
+        stage.broker.add(put("a/1", 1))
+        assert outcomes(await stage.ask()) == ["commit"]
+        # The commit may have crossed this ping on the way, so it proves nothing yet.
+        assert outcomes(await stage.ask(ping("e.0"))) == ["pong"]
+        reset, pong = await stage.ask(ping("e.0"))
+        assert reset == {"type": "reset", "channels": ["a/1", "a/2"], "reason": "behind"}
+        assert pong == {"type": "pong"}
+        stage.broker.add(put("a/1", 2))
+        assert outcomes(await stage.ask(ping("e.0"), ping("e.0"))) == ["pong", "pong"], "there is nothing left to reset"
+        assert outcomes(await stage.ask(subscribe("a/1"))) == ["subscribed a/1"]
+        assert outcomes(await stage.ask(ping("e.2"))) == ["pong"]
+        assert outcomes(await stage.ask(ping("e.2"))) == ["pong"]
+
+    play(scene)
+    assert "[client-behind]" in caplog.text
+
+
+def test_a_client_that_has_what_it_was_sent_is_left_alone() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(subscribe("a/1"))
+        for offset in range(1, 9):
+            stage.broker.add(put("a/1", 1), put("b/1", 2))
+            stage.broker.add(put("b/1", 2))
+            await stage.ask()
+            assert outcomes(await stage.ask(ping(f"e.{2 * offset - 1}"))) == ["pong"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("position", ["f.9", "nonsense", ""])
+def test_a_position_of_another_log_is_behind(position: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(subscribe("a/1"))
+        assert outcomes(await stage.ask(ping(position), ping(position))) == ["pong", "reset", "pong"]
+
+    play(scene)
+
+
+def test_whoever_has_something_queued_is_not_behind() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(subscribe("a/1"))
+        stage.broker.add(put("a/1", 1))
+        await stage.ask(ping("e.1"))
+        stage.client.reads = False
+        stage.broker.add(put("a/1", 2))
+        await stage.ask(ping("e.0"), ping("e.0"))
+        stage.client.read()
+        assert outcomes(await stage.ask()) == ["commit", "pong", "pong"]
+
+    play(scene)
+
+
+def test_a_ping_without_a_position_asks_for_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask(subscribe("a/1"))
+        stage.broker.add(put("a/1", 1))
+        await stage.ask()
+        assert outcomes(await stage.ask({"type": "ping"}, {"type": "ping"})) == ["pong", "pong"]
+
+    play(scene)
 
 
 # Leaving.

@@ -104,6 +104,135 @@ def test_a_connection_that_is_cut_while_a_commit_goes_out_is_not_in_the_way() ->
     assert residue(hub) == {}
 
 
+# Own commits.
+
+
+def test_whoever_made_a_commit_is_told_so_and_nobody_else() -> None:
+    codec, hub = CountingCodec(), make_hub()
+    clients = [Client(codec) for _ in range(10)]
+    for client in clients:
+        join(hub, client, "a")
+    codec.spelled.clear()
+    mine = clients[3].connection.id
+    hub.dispatch(entry(1, put("a", 1), put("b", 2), origin=mine))
+    assert [clients[3].heard()[0].get("origin")] == [mine]
+    for client in clients[:3] + clients[4:]:
+        assert mine.encode() not in b"".join(client.frames), "somebody learned whose commit it was"
+        assert client.frames[-1] is clients[0].frames[-1], "the bytes are not shared"
+    assert codec.spelled == {"commit": 2, "change": 1}
+
+
+def test_whoever_made_a_commit_elsewhere_learns_its_position() -> None:
+    hub, mine, other, waiting = make_hub(), Client(), Client(), Client()
+    join(hub, mine, "a")
+    join(hub, other, "a")
+    flight = hub.board(waiting.connection, 1, "a", "a")
+    assert flight is not None
+    hub.dispatch(entry(1, put("x", 1), origin=mine.connection.id))
+    hub.dispatch(entry(2, origin=waiting.connection.id))
+    hub.dispatch(entry(3, put("a", 1), origin="c-of-nobody-who-is-here"))
+    hub.dispatch(entry(4, invalidated=["a"], origin=mine.connection.id))
+    assert [kind(message) for message in mine.heard()] == ["ping e.1", "commit e.3", "reset None"]
+    assert [kind(message) for message in other.heard()] == ["commit e.3", "reset None"]
+    # What it waits for is still where its subscribe says, so no position may come before the answer.
+    assert waiting.heard() == []
+
+
+def kind(message: dict[str, Any]) -> str:
+    return f"{message.get('type', 'commit')} {message.get('commit', message.get('position'))}"
+
+
+def test_a_resume_marks_own_commits_and_no_others() -> None:
+    hub, client = make_hub(), Client()
+    client.shown = {"a": {}}
+    for offset, origin in enumerate([client.connection.id, "c-somebody-else", None], 1):
+        hub.dispatch(entry(offset, put("a", offset), origin=origin))
+    assert resumed(hub, client, at(0), "a") == []
+    [message] = client.heard()
+    assert [each.get("origin") for each in message["commits"]] == [client.connection.id, None, None]
+    assert b"somebody" not in client.frames[-1]
+
+
+def test_two_connections_of_one_id_both_know_their_own_and_leave_nothing() -> None:
+    hub, old, new = make_hub(), Client(), Client()
+    new.connection.id = old.connection.id
+    join(hub, old, "a", "b")
+    join(hub, new, "a")
+    hub.dispatch(entry(1, put("a", 1), origin=old.connection.id))
+    hub.close(old.connection)
+    hub.dispatch(entry(2, put("a", 1), origin=old.connection.id))
+    assert [message["origin"] for message in (*old.heard(), *new.heard())] == [old.connection.id] * 3
+    hub.close(new.connection)
+    assert residue(hub) == {}
+
+
+# Holding.
+
+
+def test_whoever_is_held_is_sent_nothing_and_goes_on_where_it_stopped() -> None:
+    hub, held, other = make_hub(), Client(), Client()
+    for client in (held, other):
+        join(hub, client, "a", "b")
+    hub.dispatch(entry(1, put("a", 1, 1)))
+    hub.hold(held.connection)
+    hub.hold(held.connection)
+    assert hub.joined(held.connection) == {"a": "a", "b": "b"}
+    hub.dispatch(entry(2, put("a", 2, 2), origin=held.connection.id))
+    hub.dispatch(entry(3, put("x", 3, 3), origin=held.connection.id))
+    assert [message["commit"] for message in held.heard()] == ["e.1"]
+    assert hub.release(held.connection) == []
+    [message] = held.heard()
+    assert message == {
+        "type": "subscribed",
+        "position": "e.3",
+        "channels": [{"channel": "a", "recovered": True}, {"channel": "b", "recovered": True}],
+        "commits": [{"commit": "e.2", "changes": message["commits"][0]["changes"], "origin": held.connection.id}],
+    }
+    assert hub.release(held.connection) == []
+    assert held.heard() == []
+    hub.close(held.connection)
+    hub.close(other.connection)
+    assert residue(hub) == {}
+
+
+def test_what_is_left_while_it_is_held_stays_left() -> None:
+    hub, client = make_hub(), Client()
+    join(hub, client, "a", "b")
+    assert hub.board(client.connection, 5, "c", "c") is not None
+    hub.hold(client.connection)
+    assert (hub.waiting(client.connection), hub.joined(client.connection).keys()) == ({"c": 5}, {"a", "b", "c"})
+    hub.leave(client.connection, ["b", "c"])
+    hub.dispatch(entry(1, put("a", 1), put("b", 1)))
+    hub.release(client.connection)
+    [message] = client.heard()
+    assert [change["channel"] for each in message["commits"] for change in each["changes"]] == ["a"]
+    assert client.connection.channels == {"a"}
+
+
+def test_a_client_that_is_gone_while_it_is_held_leaves_nothing() -> None:
+    hub, client = make_hub(), Client()
+    join(hub, client, "a")
+    hub.board(client.connection, 5, "b", "b")
+    hub.hold(client.connection)
+    hub.close(client.connection)
+    assert hub.release(client.connection) == []
+    hub.land(hub._flights["b"], [])
+    assert client.heard() == []
+    assert residue(hub) == {}
+
+
+def test_a_client_that_is_behind_is_reset() -> None:
+    hub, client = make_hub(), Client()
+    join(hub, client, "a", "b")
+    assert hub.board(client.connection, 5, "c", "c") is not None
+    hub.reset(client.connection, ErrorCode.BEHIND)
+    [message] = client.heard()
+    assert (message["type"], sorted(message["channels"]), message["reason"]) == ("reset", ["a", "b"], "behind")
+    assert hub.joined(client.connection) == {"c": "c"}
+    hub.reset(client.connection, ErrorCode.BEHIND)
+    assert client.heard() == []
+
+
 # Leaving.
 
 
@@ -146,7 +275,7 @@ def test_what_a_connection_takes_part_in_is_counted_once() -> None:
     join(hub, client, "a")
     hub.board(client.connection, 2, "b", "b")
     hub.board(Client().connection, 2, "c", "c")
-    assert hub.joined(client.connection) == {"a", "b"}
+    assert hub.joined(client.connection) == {"a": "a", "b": "b"}
 
 
 # Snapshots.
@@ -326,7 +455,7 @@ def test_a_resume_while_the_rows_are_read_is_the_later_request() -> None:
     flight = hub.board(client.connection, 1, "a", "a/{x}")
     assert flight is not None
     assert resumed(hub, client, at(0), "a") == []
-    assert hub.joined(client.connection) == {"a"}
+    assert hub.joined(client.connection) == {"a": "a/{x}"}
     hub.land(flight, [])
     assert [message["id"] for message in client.heard()] == [9]
     hub.close(client.connection)
@@ -455,6 +584,8 @@ class World:
                     self.subscribe(client, message["channels"])
 
     def subscribe(self, client: Client, names: list[str]) -> None:
+        if client in self.clients:
+            self.release(self.clients.index(client))  # a message waits until the rules have answered
         for name in names:
             if self.hub.board(client.connection, 1, name, name + "/{x}") is not None:
                 self.reads.pop(name, None)
@@ -472,10 +603,21 @@ class World:
             else:
                 self.hub.land(flight, rows)
 
+    def hold(self, index: int) -> None:
+        self.hub.hold(self.clients[index].connection)
+
+    def release(self, index: int) -> None:
+        for flight in self.hub.release(self.clients[index].connection):
+            self.reads.pop(flight.channel, None)
+        for message in self.clients[index].heard():
+            if message.get("type") == "reset":
+                self.subscribe(self.clients[index], message["channels"])
+
     def reconnect(self, index: int) -> None:
         old, new = self.clients[index], Client()
-        live = sorted(old.connection.channels)
-        lost = sorted(self.hub.joined(old.connection) - old.connection.channels)
+        lost = sorted(self.hub.waiting(old.connection))
+        # Whoever is held does not know: to the client its channels are live, at the one position that it has.
+        live = sorted(self.hub.joined(old.connection).keys() - {*lost})
         self.hub.close(old.connection)
         new.shown, new.position = {name: dict(rows) for name, rows in old.shown.items()}, old.position
         self.clients[index] = new
@@ -484,6 +626,8 @@ class World:
         self.subscribe(new, lost + (live if after is None else self.hub.resume(new.connection, 2, patterns, after)))
 
     def settle(self) -> None:
+        for index in range(2):
+            self.release(index)
         for name in self.tables:
             for _ in range(2):
                 self.read(name)
@@ -496,7 +640,7 @@ STEPS = st.one_of(
     st.tuples(st.just("subscribe"), st.integers(0, 1), st.sampled_from([["a"], ["b"], ["a", "b"]])),
     st.tuples(st.just("read"), st.sampled_from("ab"), st.none()),
     st.tuples(st.just("land"), st.sampled_from("ab"), st.none()),
-    st.tuples(st.just("reconnect"), st.integers(0, 1), st.none()),
+    st.tuples(st.sampled_from(["reconnect", "hold", "release"]), st.integers(0, 1), st.none()),
 )
 
 

@@ -16,7 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sqla_realtime import Identity, Realtime, anyone, signed_in
+from sqla_realtime import Commit, Identity, Realtime, anyone, signed_in
 from sqla_realtime.errors import AlreadyInitialised, BadSetting, NotEnabled
 from sqla_realtime.integrations.flask import _Wiring
 from tests.support.peer import Peer
@@ -347,6 +347,151 @@ async def test_a_request_that_commits_is_heard(house: Callable[..., House]) -> N
         client.get("/add/after")
         await peer.until(lambda message: "commit" in message)
         assert [record["text"] for record in peer.rows["notes"].values()] == ["before", "after"]
+
+
+# Own writes.
+
+
+class Writer:
+    """Requests of one browser; ``position`` is what the last answer said."""
+
+    def __init__(self, made: House, **headers: str) -> None:
+        self._client = made.app.test_client()
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.position: str | None = None
+
+    def get(self, path: str) -> int:
+        answer = self._client.get(path, headers=self._headers)
+        self.position = answer.headers.get("X-Realtime-Position")
+        return answer.status_code
+
+
+def extend(made: House) -> None:
+    """Views that write in every way."""
+    db, note = made.db, made.note
+
+    def several() -> str:
+        for text in ("one", "two"):
+            db.session.add(note(text=text))
+            db.session.commit()
+        return "added"
+
+    def rolled_back() -> str:
+        db.session.add(note(text="no"))
+        db.session.flush()
+        db.session.rollback()
+        return "no"
+
+    def broken() -> str:
+        db.session.add(note(text="kept"))
+        db.session.commit()
+        raise ZeroDivisionError
+
+    def nested() -> str:
+        db.session.add(note(text="outer"))
+        db.session.commit()
+        inner = made.app.test_client().get("/add/inner", headers={"X-Realtime-Connection": "c-0000000000000000"})
+        return inner.headers["X-Realtime-Position"]
+
+    for view in (several, rolled_back, broken, nested):
+        made.app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+
+
+def origins(made: House) -> list[str | None]:
+    return [entry.commit.origin for entry in made.realtime._broker.held()]
+
+
+@pytest.mark.parametrize("header", ["X_Realtime_Connection", "X_Session_ID"])
+def test_a_request_says_who_it_is_and_is_told_where_its_commits_are(house: Callable[..., House], ear: Ear, header: str) -> None:
+    ear.tracebacks = 1  # the view's own
+    made = house(TESTING=True, PROPAGATE_EXCEPTIONS=False).init()
+    extend(made)
+    me = "c-0123456789abcdef"
+    writer, nobody = Writer(made, **{header: me}), Writer(made)
+    for path, status, offset in (
+        ("/", 200, None), ("/add/a", 200, 1), ("/several", 200, 3), ("/rolled_back", 200, None), ("/broken", 500, 4),
+        ("/nowhere", 404, None), ("/add/b", 200, 5),
+    ):  # fmt: skip
+        assert writer.get(path) == status
+        assert (writer.position or "").partition(".")[2] == ("" if offset is None else str(offset)), path
+    assert nobody.get("/add/c") == 200
+    assert nobody.position is not None
+    assert origins(made) == [me] * 5 + [None]
+    writer.get("/")
+    with made.app.app_context():
+        made.add("outside")
+    assert origins(made)[-1] is None, "a request has left its sender behind"
+
+
+def test_a_request_in_a_request(house: Callable[..., House]) -> None:
+    made = house(TESTING=True).init()
+    extend(made)
+    writer = Writer(made, X_Realtime_Connection="c-0123456789abcdef")
+    with made.app.app_context():
+        writer.get("/nested")
+    assert origins(made) == ["c-0123456789abcdef", "c-0000000000000000"]
+    assert (writer.position or "").endswith(".2")
+
+
+@pytest.mark.parametrize("header", ["c-short", "c-" + "x" * 65, "x y", "", 'c-0123456789abcdef"', "c-0123456789abcdé"])
+def test_whoever_is_malformed_is_nobody(house: Callable[..., House], header: str) -> None:
+    made = house(TESTING=True).init()
+    writer = Writer(made, X_Realtime_Connection=header)
+    assert writer.get("/add/a") == 200
+    assert writer.position is not None
+    assert origins(made) == [None]
+
+
+def test_what_others_do_before_the_request_is_its_own_too(house: Callable[..., House]) -> None:
+    made = house(TESTING=True)
+
+    @made.app.before_request
+    def count() -> None:
+        made.add("counted")
+
+    made.init()
+    writer = Writer(made, X_Realtime_Connection="c-0123456789abcdef")
+    writer.get("/")
+    assert origins(made) == ["c-0123456789abcdef"]
+    assert writer.position is not None
+
+
+def test_a_position_that_is_not_known_in_time_is_left_out(house: Callable[..., House]) -> None:
+    made = house(TESTING=True).init()
+    earlier = made.realtime._broker.begin(Commit((), frozenset(["notes"])))
+    writer = Writer(made)
+    assert writer.get("/add/a") == 200
+    assert writer.position is None
+    earlier.finish(committed=True)
+    writer.get("/add/b")
+    assert (writer.position or "").endswith(".3")
+
+
+@live
+async def test_own_commits_are_marked_and_nobody_else_learns_whose_they_are(house: Callable[..., House]) -> None:
+    made = house().init()
+    Writer(made).get("/")
+    port = made.realtime.port
+    async with Peer(port) as mine, Peer(port) as other, Peer(port) as elsewhere:
+        ids = [(await peer.hello())["connection"] for peer in (mine, other, elsewhere)]
+        await mine.subscribe("notes")
+        await other.subscribe("notes")
+        writers = [Writer(made, X_Realtime_Connection=each) for each in ids]
+        for writer in (*writers, Writer(made)):
+            writer.get("/add/text")
+        for peer, own in ((mine, 0), (other, 1)):
+            commits = []
+            while len(commits) < 4:
+                commits.append(await peer.until(lambda message: "commit" in message))
+            assert [each.get("origin") for each in commits] == [ids[own] if each == own else None for each in range(4)]
+            assert commits[own]["commit"] == writers[own].position
+        await elsewhere.say({"type": "ping"})
+        assert await elsewhere.hear() == {"type": "pong"}
+        # Coming back, each is told its own again, and no other.
+        await other.subscribe("notes", after=f"{(writers[0].position or '').partition('.')[0]}.0", number=2)
+        assert [each.get("origin") for each in other.log[-1]["commits"]] == [None, ids[1], None, None]
+        for index, peer in enumerate((mine, other, elsewhere)):
+            assert not any(each in str(peer.log) for each in ids if each != ids[index])
 
 
 # A port that is taken for a while.

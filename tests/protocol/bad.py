@@ -34,4 +34,8 @@ BAD: list[tuple[Any, str]] = [
     *[({**_GOOD, "channels": names}, "invalid-field") for names in _NO_CHANNELS],
     *[({**_GOOD, "type": "unsubscribe", "channels": names}, "invalid-field") for names in _NO_CHANNELS],
     *[({**_GOOD, "after": position}, "invalid-field") for position in _NO_POSITIONS],
+    *[({"type": "renew", "id": 1, "token": token}, "invalid-field") for token in [*_NO_TOKENS, None]],
+    *[({"type": "renew", "id": number, "token": "x"}, "invalid-field") for number in _NO_IDS],
+    ({"type": "renew", "id": 1}, "invalid-field"),
+    *[({"type": "ping", "position": position}, "invalid-field") for position in _NO_POSITIONS],
 ]

@@ -16,9 +16,14 @@ from sqla_realtime.protocol.messages import (
     ClientMessage,
     Error,
     Hello,
+    Leave,
+    Missed,
+    NeedsAuth,
     Ping,
     Pong,
     Recovered,
+    Renew,
+    Renewed,
     Reset,
     Row,
     ServerMessage,
@@ -50,6 +55,9 @@ def strict(text: bytes) -> Any:
         (Welcome("c-1", 25), '{"type":"hello","connection":"c-1","ping":25}'),
         (Unsubscribed(3, ("a", "b")), '{"type":"unsubscribed","id":3,"channels":["a","b"]}'),
         (Reset(("a",), "invalidated"), '{"type":"reset","channels":["a"],"reason":"invalidated"}'),
+        (Renewed(3), '{"type":"renewed","id":3}'),
+        (NeedsAuth("token-expired"), '{"type":"needs_auth","reason":"token-expired"}'),
+        (Leave(("a", "b"), "forbidden"), '{"type":"leave","channels":["a","b"],"reason":"forbidden"}'),
         (Error("forbidden", "no"), '{"type":"error","code":"forbidden","message":"no"}'),
         (
             Error("forbidden", "no", "do", "a", 0),
@@ -75,9 +83,14 @@ def strict(text: bytes) -> Any:
             '"channels":[{"channel":"a","recovered":true},{"channel":"b","recovered":true}]}',
         ),
         (
-            Recovered(1, AT, ("a",), [(Position("k3f9", 1041), [Change("a", "destroy", "Page", "1")])]),
+            Recovered(1, AT, ("a",), [Missed(Position("k3f9", 1041), [Change("a", "destroy", "Page", "1")])]),
             '{"type":"subscribed","id":1,"position":"k3f9.1042","channels":[{"channel":"a","recovered":true}],'
             '"commits":[{"commit":"k3f9.1041","changes":[{"type":"destroy","class":"Page","id":"1","channel":"a"}]}]}',
+        ),
+        (
+            Recovered(None, AT, ("a",), [Missed(AT, [], "c-1"), Missed(AT, [])]),
+            '{"type":"subscribed","position":"k3f9.1042","channels":[{"channel":"a","recovered":true}],'
+            '"commits":[{"commit":"k3f9.1042","changes":[],"origin":"c-1"},{"commit":"k3f9.1042","changes":[]}]}',
         ),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
@@ -154,7 +167,10 @@ def test_what_no_client_should_send(said: Any, code: str) -> None:
         ('{"type":"hello"}', Hello()),
         ('{"type":"hello","token":null}', Hello()),
         ('{"type":"hello","token":"eyJ"}', Hello("eyJ")),
-        ('{"type":"ping","position":"k3f9.1042"}', Ping()),
+        ('{"type":"ping","position":"k3f9.1042"}', Ping(AT)),
+        ('{"type":"ping","position":null}', Ping()),
+        ('{"type":"ping","position":"nonsense"}', Ping(Position("", 0))),
+        ('{"type":"renew","id":4,"token":"eyJ"}', Renew(4, "eyJ")),
         ('{"type":"subscribe","id":0,"channels":["a"]}', Subscribe(0, ("a",))),
         (
             '{"type":"subscribe","id":9007199254740991,"channels":["b","a"],"after":"x.1"}',
@@ -167,6 +183,16 @@ def test_what_no_client_should_send(said: Any, code: str) -> None:
 )
 def test_what_clients_send(text: str, message: ClientMessage) -> None:
     assert CODEC.decode(text) == message
+
+
+def test_a_commit_is_marked_for_whoever_made_it() -> None:
+    assert CODEC.commit(AT, [], "c-1") == b'{"commit":"k3f9.1042","changes":[],"origin":"c-1"}'
+    assert b"origin" not in CODEC.commit(AT, [])
+
+
+@pytest.mark.parametrize("message", [Hello("eyJ"), Renew(1, "eyJ")])
+def test_a_token_is_not_shown(message: ClientMessage) -> None:
+    assert "eyJ" not in repr(message)
 
 
 def test_the_bounds_are_exact() -> None:

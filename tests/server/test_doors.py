@@ -14,10 +14,11 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from sqla_realtime import Identity, Realtime
-from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.hub.doors import Guest, Handshake
 from sqla_realtime.schema.channels import Pattern
-from sqla_realtime.schema.registry import Channel
+from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
+from sqla_realtime.server.tokens import sign
 from sqla_realtime.settings import Settings
 from tests.support.models import Page, PageOut, Project
 from tests.support.peer import Peer
@@ -498,3 +499,53 @@ def test_a_placeholder_may_have_any_name(name: str, asynchronous: bool) -> None:
         assert asyncio.run(doorkeeper.admit(None, "x/5")) == f"x/{{{name}}}"
     finally:
         workers.close()
+
+
+# Who somebody is by now.
+
+
+def door(application: Application) -> ApplicationDoorkeeper:
+    return ApplicationDoorkeeper(Registry(), Settings(secret=SECRET), application, Workers(application, 1, "test"))
+
+
+@live
+async def test_a_token_says_until_its_end_who_its_bearer_is_and_the_application_what_that_means() -> None:
+    roles = {"7": "admin"}
+    doors = door(Application(identify=lambda identity: roles.get(identity.id)))
+    guest = await doors.identify(Handshake(), sign(SECRET, "HS256", 7, 60, {"team": 3}))
+    assert (guest.user, guest.id, guest.identity.claims["team"]) == ("admin", "7", 3)
+    roles["7"] = "guest"
+    again = await doors.review(Handshake(), guest)
+    assert (again.user, again.id, again.expires, again.identity) == ("guest", "7", guest.expires, guest.identity)
+    roles.clear()
+    assert (await doors.review(Handshake(), again)).user is None
+    assert "team" not in repr(guest)
+
+
+@live
+async def test_a_session_that_has_ended_is_nobodys() -> None:
+    sessions = {"one": "7"}
+
+    def cookie(handshake: Handshake) -> Identity | None:
+        found = sessions.get(handshake.headers["cookie"])
+        return None if found is None else Identity(found, {})
+
+    doors = door(Application(session_cookie=cookie))
+    handshake = Handshake({"cookie": "one"})
+    guest = await doors.identify(handshake, None)
+    assert (guest.user.id, guest.id) == ("7", "7")
+    assert (await doors.review(handshake, guest)).user.id == "7"
+    sessions.clear()
+    again = await doors.review(handshake, guest)
+    assert again.user is None
+    assert again.id == "7", "a later revoke() must still find it"
+    # Who has renewed with a token is who the token says, whatever became of the session.
+    renewed = await doors.identify(handshake, sign(SECRET, "HS256", 7, 60, {}))
+    assert (await doors.review(handshake, renewed)).user.id == "7"
+
+
+@live
+async def test_nobody_stays_nobody() -> None:
+    doors = door(Application())
+    guest = await doors.identify(Handshake(), None)
+    assert await doors.review(Handshake(), guest) == guest == Guest()

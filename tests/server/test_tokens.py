@@ -187,10 +187,11 @@ async def test_a_guesser_is_closed(scene: Callable[..., Scene]) -> None:
 
 @live
 async def test_a_connection_ends_with_its_token(scene: Callable[..., Scene]) -> None:
-    made = scene(secret=SECRET)
+    made = scene(secret=SECRET, hello_timeout=0.5)
     async with made.canary(), Peer(made.port) as peer:
         token = encode({"sub": "7", "exp": int(time.time() + 1.2)})
         assert (await peer.hello(token))["type"] == "hello"
         assert (await peer.subscribe("members/1"))["type"] == "subscribed"
+        assert (await peer.until(lambda heard: heard.get("type") == "needs_auth"))["reason"] == "token-expired"
         assert await peer.closed() == (4501, "token-expired")
         assert peer.log[-1]["type"] == "bye"

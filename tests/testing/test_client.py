@@ -190,11 +190,15 @@ def test_a_flask_session_is_who_the_client_is(sqlite: Engine, client: Make) -> N
 
 
 def test_an_end_of_the_connection_is_a_refusal(sqlite: Engine, client: Make) -> None:
-    shop = Shop(sqlite, secret=SECRET)
-    browser = client(shop, token=shop.realtime.token("ada", 1.5))
+    shop = Shop(sqlite, secret=SECRET, hello_timeout=0.5)
+    browser = client(shop, token=shop.realtime.token("ada", 2.5))
+    assert browser.subscribe(PAGES) == [FIRST]
     with pytest.raises(Refusal) as caught:
         browser.next_commit(timeout=60)
     assert caught.value.code == "token-expired"
+    assert [message["type"] for message in browser.log[-2:]] == ["needs_auth", "bye"]
+    with pytest.raises(LookupError):
+        browser.rows(PAGES)
 
 
 def test_no_commit_is_a_failure_that_says_what_was_heard(small: Shop, client: Make) -> None:

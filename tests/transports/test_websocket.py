@@ -14,6 +14,7 @@ from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.v1 import V1
+from tests.hub.stage import Stage
 from tests.support.peer import Peer
 from tests.support.scene import PAGES, Ear, Scene, live
 from tests.support.wire import BINARY, CLOSE, PING, PONG, TEXT, Wire
@@ -391,8 +392,7 @@ def ask_for_ever(made: Scene, stuck: Wire, message: dict[str, Any]) -> None:
 
 def test_what_comes_after_the_end_is_not_kept() -> None:
     """The goodbye may wait long behind answers that nobody reads; what is sent meanwhile is not collected."""
-    nobody: Any = None
-    conversation = Conversation(nobody, Connection(V1(), 1000), Handshake())
+    conversation = Conversation(Stage().house, Connection(V1(), 1000), Handshake())
     conversation.connection.close(CloseCode.BAD_MESSAGES)
     conversation.receive('{"type": "ping"}')
     conversation.receive("?")

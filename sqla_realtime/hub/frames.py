@@ -1,0 +1,61 @@
+"""What connections are sent of one commit: bytes that are made once per codec and set of channels, and shared from there on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqla_realtime.commit import Entry
+from sqla_realtime.hub.connection import Connection
+from sqla_realtime.protocol.codec import Codec
+
+
+class Frames:
+    """One entry of the log, spelled for whoever it concerns.
+
+    Whoever made the commit has a frame of its own, which tells it so; nobody else's names the origin. Its changes are
+    spelled once, whatever frames they stand in.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._changes: dict[tuple[str, int], bytes] = {}
+
+    def send(self, channels: frozenset[str], connections: Iterable[Connection]) -> None:
+        """Send the commit to connections that are in the same of its channels."""
+        position, origin = self._entry.position, self._entry.commit.origin
+        shared: dict[str, bytes] = {}
+        for connection in connections:
+            codec = connection.codec
+            if connection.id == origin:
+                frame = self._spell(codec, channels, origin)
+            elif (known := shared.get(codec.name)) is not None:
+                frame = known
+            else:
+                frame = shared[codec.name] = self._spell(codec, channels)
+            connection.told = position
+            connection.send(frame)
+
+    def _spell(self, codec: Codec, channels: frozenset[str], origin: str | None = None) -> bytes:
+        changes = []
+        for index, change in enumerate(self._entry.commit.changes):
+            if change.channel in channels:
+                text = self._changes.get((codec.name, index))
+                if text is None:
+                    text = self._changes[codec.name, index] = codec.change(change)
+                changes.append(text)
+        return codec.commit(self._entry.position, changes, origin)
+
+
+def groups(touched: Mapping[str, Mapping[Connection, None]]) -> dict[frozenset[str], Iterable[Connection]]:
+    """The connections that a commit concerns, by which of its channels they are in."""
+    if len(touched) == 1:
+        [(name, connections)] = touched.items()
+        return {frozenset((name,)): list(connections)}
+    joined: dict[Connection, list[str]] = {}
+    for name, connections in touched.items():
+        for connection in connections:
+            joined.setdefault(connection, []).append(name)
+    found: dict[frozenset[str], list[Connection]] = {}
+    for connection, names in joined.items():
+        found.setdefault(frozenset(names), []).append(connection)
+    return {**found}

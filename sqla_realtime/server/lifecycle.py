@@ -1,0 +1,97 @@
+"""The life of a Realtime's broadcaster: started and stopped from any thread, and told that rights have changed."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqla_realtime.brokers.base import Broker
+from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.errors import NotEnabled
+from sqla_realtime.schema.registry import Registry
+from sqla_realtime.server.doors import Application
+from sqla_realtime.settings import Settings
+
+if TYPE_CHECKING:
+    from sqla_realtime.hub.house import House
+    from sqla_realtime.server.runner import Runner
+
+log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The part of Realtime that is about running; Realtime itself makes what is declared here. Any thread."""
+
+    settings: Settings
+    _registry: Registry
+    _broker: Broker
+    _hooks: Hooks
+    _application: Application
+    _lock: threading.RLock
+    _runner: Runner | None
+
+    def start(self) -> None:
+        """Start the broadcaster in a thread of this process and return once it accepts clients.
+
+        Does nothing where it runs already. Raises NotEnabled or PortInUse.
+        """
+        from sqla_realtime.server.runner import Runner
+
+        with self._lock:
+            if self._runner is not None and self._runner.alive:
+                return
+            if not self._hooks.enabled:
+                raise NotEnabled
+            for pattern in self._registry.unruled():
+                log.warning("Channel %r has no rule, so nobody may join it. [no-rule]", pattern)
+            for pattern in self._registry.orphaned():
+                log.warning("The rule of %r belongs to no publication; is it misspelt? [rule-without-rows]", pattern)
+            runner = Runner(self._registry, self.settings, self._application, self._broker)
+            runner.start()
+            self._runner = runner
+            atexit.register(runner.stop)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Tell the clients to come back later and end the broadcaster. Does nothing where it does not run."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.stop(timeout)
+                atexit.unregister(self._runner.stop)
+                self._runner = None
+
+    def revoke(self, user: object, timeout: float = 5.0) -> None:
+        """Look again what a user may see, by the id that ``token()`` or the session has: ``realtime.revoke(user=7)``.
+
+        Call it after the commit that took the right away. When it returns, nothing that is committed from now on reaches
+        the user's connections until they have been identified again and the rule of each channel has said yes again. They
+        then go on without a gap; channels that are lost are emptied. It is about this process's connections, blocks until
+        the broadcaster has taken note, and does nothing where none runs. Raises TimeoutError.
+        """
+        self._order(lambda house: house.revoke(str(user)), timeout)
+
+    def recheck(self, channel: str, timeout: float = 5.0) -> None:
+        """Ask the rule of a channel again for everybody who is in it: ``realtime.recheck(channel="projects/5/pages")``,
+        or of all channels of a pattern: ``"projects/{project_id}/pages"``. Everything else as with ``revoke``."""
+        self._order(lambda house: house.recheck(channel), timeout)
+
+    def _order(self, order: Callable[[House], None], timeout: float) -> None:
+        runner = self._runner
+        if runner is not None:
+            runner.order(order, timeout)
+
+    @property
+    def running(self) -> bool:
+        """Whether a broadcaster runs in this process."""
+        return self._runner is not None and self._runner.alive
+
+    @property
+    def port(self) -> int:
+        """The port that the running broadcaster listens on, otherwise the one that is set."""
+        return self._runner.port if self._runner is not None and self._runner.alive else self.settings.port
+
+    def _wants(self, pattern: str) -> bool:
+        runner = self._runner
+        return runner is not None and runner.wants(pattern)

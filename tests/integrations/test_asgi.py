@@ -1,0 +1,143 @@
+"""ASGI: a FastAPI application whose requests mark their commits and are told where these are, called without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import BackgroundTasks, FastAPI
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from sqla_realtime import Commit, Realtime, anyone
+from sqla_realtime.integrations.asgi import OwnWrites
+from tests.support.models import Page, PageOut, Project
+
+ME, OTHER = "c-0123456789abcdef", "c-fedcba9876543210"
+
+
+class Site:
+    """An application that writes pages from a coroutine, from a thread, in the background, and not at all."""
+
+    def __init__(self, realtime: Realtime, engine: Engine) -> None:
+        self.realtime = realtime
+        self.sessions: sessionmaker[Session] = sessionmaker(engine)
+        realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages", join=anyone)
+        realtime.enable(self.sessions)
+        with self.sessions.begin() as session:
+            session.add(Project(id=1))
+        self.app = FastAPI()
+        self.app.add_middleware(OwnWrites, realtime=realtime)
+
+        @self.app.post("/thread")
+        def in_a_thread() -> None:
+            self.write()
+
+        @self.app.post("/task")
+        async def in_a_task() -> None:
+            self.write()
+            await asyncio.create_task(asyncio.to_thread(self.write))
+
+        @self.app.post("/later")
+        async def in_the_background(tasks: BackgroundTasks) -> None:
+            tasks.add_task(self.write)
+
+        @self.app.post("/nothing")
+        async def nothing() -> None:
+            pass
+
+    def write(self) -> None:
+        with self.sessions.begin() as session:
+            session.add(Page(project_id=1, title="x"))
+
+    async def post(self, path: str, *headers: tuple[str, str]) -> tuple[int, str | None]:
+        """The status and the position of an answer."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers],
+        }
+        await self.app(scope, receive, send)
+        found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], found.get("x-realtime-position")
+
+    @property
+    def origins(self) -> list[str | None]:
+        return [entry.commit.origin for entry in self.realtime._broker.held()]
+
+    def at(self, offset: int) -> str:
+        return f"{self.realtime._broker.held()[0].position.epoch}.{offset}"
+
+
+@pytest.fixture
+def site(sqlite: Engine, realtime: Callable[..., Realtime]) -> Site:
+    return Site(realtime(), sqlite)
+
+
+def test_requests_mark_their_commits_and_are_told_where_they_are(site: Site) -> None:
+    async def scene() -> list[Any]:
+        return [
+            await site.post("/thread", ("X-Realtime-Connection", ME)),
+            await site.post("/task", ("X-Session-ID", "older")),
+            await site.post("/nothing", ("X-Realtime-Connection", ME)),
+            await site.post("/later", ("X-Realtime-Connection", ME)),
+            await site.post("/thread"),
+            await site.post("/nowhere"),
+        ]
+
+    answers = asyncio.run(scene())
+    assert site.origins == [ME, "older", "older", ME, None]
+    positions = [site.at(1), site.at(3), None, None, site.at(5), None]
+    assert answers == list(zip([200, 200, 200, 200, 200, 404], positions, strict=True))
+
+
+def test_requests_at_the_same_time_are_not_mixed_up(site: Site) -> None:
+    async def scene() -> None:
+        await asyncio.gather(*(site.post("/task", ("X-Realtime-Connection", each)) for each in [ME, OTHER] * 5))
+
+    asyncio.run(scene())
+    assert sorted(map(str, site.origins)) == sorted([ME, OTHER] * 10)
+
+
+@pytest.mark.parametrize("headers", [[ME + "é"], [ME, OTHER], ["c-short"]])
+def test_whoever_is_malformed_is_nobody(site: Site, headers: list[str]) -> None:
+    answer = asyncio.run(site.post("/thread", *[("X-Realtime-Connection", each) for each in headers]))
+    assert answer == (200, site.at(1))
+    assert site.origins == [None]
+
+
+def test_an_earlier_commit_is_waited_for_without_blocking_the_loop(site: Site) -> None:
+    async def scene() -> None:
+        earlier = site.realtime._broker.begin(Commit((), frozenset(["x"])))
+        asking = asyncio.ensure_future(site.post("/task"))
+        assert await site.post("/nothing") == (200, None)
+        threading.Timer(0.05, earlier.finish, [True]).start()
+        assert await asking == (200, site.at(3))
+
+    asyncio.run(scene())
+
+
+def test_what_is_no_request_passes_through(site: Site) -> None:
+    heard: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        heard.append(scope["type"])
+
+    async def nothing(*given: Any) -> Any:
+        raise AssertionError
+
+    asyncio.run(OwnWrites(app, site.realtime)({"type": "lifespan"}, nothing, nothing))
+    assert heard == ["lifespan"]
