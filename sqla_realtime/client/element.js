@@ -12,6 +12,20 @@ export class RealtimeList extends HTMLElement {
   #end
 
   connectedCallback() {
+    // Not before the code that imported this module had its turn to set the client.
+    queueMicrotask(() => this.isConnected && this.#start())
+  }
+
+  attributeChangedCallback() {
+    if (this.#end) this.#start()
+  }
+
+  disconnectedCallback() {
+    this.#end?.()
+    this.#end = undefined
+  }
+
+  #start() {
     this.disconnectedCallback()
     const template = this.querySelector("template")
     const by = this.getAttribute("order")
@@ -20,15 +34,6 @@ export class RealtimeList extends HTMLElement {
       sort: by && ((a, b) => (a[by] > b[by]) - (a[by] < b[by])),
       fill: (element, row) => this.dispatchEvent(new CustomEvent("row", { detail: { element, row } })),
     })
-  }
-
-  attributeChangedCallback() {
-    if (this.#end) this.connectedCallback()
-  }
-
-  disconnectedCallback() {
-    this.#end?.()
-    this.#end = undefined
   }
 }
 
