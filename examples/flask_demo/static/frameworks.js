@@ -8,7 +8,7 @@ import "./sign-in.js"
 
 const $ = id => document.getElementById(id)
 const { channel, url } = $("project").dataset
-const client = connect()
+const client = (window.client = connect()) // at hand in the console, too
 const panels = document.querySelectorAll("[data-panel]")
 const ends = new Map() // panel -> what unmounts it
 
