@@ -30,7 +30,7 @@ class Panel:
     @property
     def ready(self) -> bool:
         """Whether there is something to load."""
-        return not self.bundled or (FOLDER.parent / self.module).exists()
+        return not self.bundled or (BUILT / f"{self.key}.js").exists()
 
     @property
     def code(self) -> Iterator[tuple[str, str]]:
