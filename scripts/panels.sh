@@ -7,7 +7,7 @@ if why=$("$1" --no-print-directory panels 2>&1 >/dev/null </dev/null); then
     rm -f "$built/missing.txt"
     exit 0
 fi
-printf '%s\n' "$why" | tail -n 12 >"$built/missing.txt"
+printf '%s\n' "$why" | tail -n 40 >"$built/missing.txt"
 cat >&2 <<END
 ################################################################################
 $why
