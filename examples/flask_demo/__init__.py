@@ -1,4 +1,5 @@
-"""A table of pages that is live in every open window: Flask, Flask-SQLAlchemy, SQLite, and no build step.
+"""A table of pages that is live in every open window: Flask, Flask-SQLAlchemy, SQLite, and no build step
+but for the page that shows it in other frameworks.
 
 python -m examples.flask_demo
 flask --app examples.flask_demo run --debug

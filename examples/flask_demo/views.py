@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from werkzeug.exceptions import HTTPException
 
+from examples.flask_demo import panels, script
 from examples.flask_demo import realtime as declarations
-from examples.flask_demo import script
 from examples.flask_demo.access import current_user, member_of, number, page_of, title
 from examples.flask_demo.models import Page, Project, User, db
 
@@ -67,6 +67,21 @@ def names_of_others(user: User, project_id: int) -> list[tuple[int, str | None]]
 def both() -> ResponseReturnValue:
     """Two windows in one, each with a connection of its own."""
     return redirect(url_for("demo.home")) if current_user() is None else render_template("both.html")
+
+
+@blueprint.get("/frameworks")
+def frameworks() -> ResponseReturnValue:
+    """One channel in five frameworks, over one connection."""
+    user = current_user()
+    if user is None:
+        return redirect(url_for("demo.home"))
+    return render_template(
+        "frameworks.html",
+        user=user,
+        users=db.session.scalars(select(User).order_by(User.id)).all(),
+        panels=panels.PANELS,
+        why_missing=panels.why_missing(),
+    )
 
 
 @blueprint.post("/session")

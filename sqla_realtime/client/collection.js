@@ -48,6 +48,7 @@ export class Collection extends Emitter {
   /** @type {{code: string, message: string, fix?: string} | null} */
   error = null
   _tries = 0
+  _users = 0
   #byKey = new Map() // keeps a changed row in its place
   #classes = new Set()
   #rows = []

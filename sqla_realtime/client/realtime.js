@@ -42,7 +42,7 @@ class Client extends Emitter {
   /**
    * @template [T=any]
    * @param {string} name
-   * @returns {Collection<T>} until closed the same
+   * @returns {Collection<T>} the same until all closed it
    */
   collection(name) {
     let channel = this.#channels.get(name)
@@ -51,11 +51,12 @@ class Client extends Emitter {
       channel = new Collection()
       channel.name = name
       channel.retry = () => channel.status === "live" || this.#want(channel)
-      channel.close = () => this.#leave(channel)
+      channel.close = () => --channel._users || this.#leave(channel)
       this.#channels.set(name, channel)
       this.#want(channel)
       this.#connection.step("want")
     }
+    channel._users++
     return channel
   }
 

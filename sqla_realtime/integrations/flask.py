@@ -30,6 +30,8 @@ USER_KEYS = ("_user_id", "user_id")
 RETRY = 5.0
 # Where a request keeps who writes in it, and who did before. Not in g, which nested requests share.
 AUTHOR = "sqla_realtime.author"
+# The client's adapters, as its package.json exports them; those of React and Vue also need their framework in an import map.
+ADAPTERS = ("dom", "element", "react", "svelte", "vue")
 
 
 def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
@@ -138,10 +140,11 @@ class _Wiring:
 
     def script(self, nonce: str | None = None) -> Markup:
         """``{{ realtime_script() }}``: an import map, so that ``import ... from "sqla-realtime"``, or from
-        ``/realtime/realtime.js``, finds the client without a redirect."""
-        url = self._url("realtime.js")
-        names = ("sqla-realtime", f"{self._realtime.settings.base}/realtime.js")
-        imports = self._app.json.dumps({"imports": dict.fromkeys(names, url)}).replace("<", "\\u003c")
+        ``/realtime/realtime.js``, finds the client without a redirect; and ``"sqla-realtime/dom"`` an adapter."""
+        names = dict.fromkeys(("sqla-realtime", f"{self._realtime.settings.base}/realtime.js"), "realtime.js")
+        names |= {f"sqla-realtime/{name}": f"{name}.js" for name in ADAPTERS}
+        urls = {name: self._url(file) for name, file in names.items()}
+        imports = self._app.json.dumps({"imports": urls}).replace("<", "\\u003c")
         attribute = Markup(' nonce="{}"').format(escape(nonce)) if nonce else Markup()
         return Markup('<script type="importmap"{}>{}</script>').format(attribute, Markup(imports))  # noqa: S704
 

@@ -47,11 +47,16 @@ test("a name that is no channel's is refused on the spot", () => {
   client.collection("x".repeat(255))
 })
 
-test("one name is one collection until it is closed", async () => {
-  const { client, a, b } = await twoChannels()
+test("one name is one collection until all who asked for it have closed it", async () => {
+  const { server, client, a, b } = await twoChannels()
   assert.equal(client.collection("a"), a)
   assert.notEqual(a, b)
   a.close()
+  assert.deepEqual(server.take(), [])
+  assert.equal(client.collection("a"), a)
+  a.close()
+  a.close()
+  assert.deepEqual(server.take().map(message => message.type), ["unsubscribe"])
   assert.notEqual(client.collection("a"), a)
 })
 

@@ -95,6 +95,46 @@ def test_the_runner(text: str, error: str | None, tmp_path: Path) -> None:
     assert error is None or error in done.stderr
 
 
+# What a browser runs cannot run here. It is a file that browser tests run, shown as it is.
+
+IN_BROWSERS = {"js", "jsx", "html", "vue", "svelte"}
+FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def strays(text: str, root: Path) -> Iterator[str]:
+    """Blocks for browsers that are not, to the letter, the file that the line above names."""
+    shown = {code: file for file, code in FILE.findall(text)}
+    for block in blocks(text):
+        if block.language not in IN_BROWSERS or block.excused:
+            continue
+        file = shown.get(block.code)
+        if file is None:
+            yield f"line {block.line}: names no file: <!-- file: PATH -->"
+        elif not (root / file).exists() or (root / file).read_text("utf-8") != block.code:
+            yield f"line {block.line}: is not {file}"
+
+
+def test_what_browsers_run_is_run_by_browsers() -> None:
+    text = (ROOT / "docs" / "frameworks.md").read_text("utf-8")
+    assert list(strays(text, ROOT)) == []
+    assert {block.language for block in blocks(text)} >= IN_BROWSERS
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<!-- file: a.js -->\n```js\nlet a\n```\n\n```sh\nls\n```\n", []),
+        ("<!-- file: a.js -->\n```js\nlet b\n```\n", ["line 2: is not a.js"]),
+        ("<!-- file: b.js -->\n```js\nlet a\n```\n", ["line 2: is not b.js"]),
+        ("\n```js\nlet a\n```\n", ["line 2: names no file: <!-- file: PATH -->"]),
+        ("<!-- not run: it needs a cluster -->\n```js\nlet b\n```\n", []),
+    ],
+)
+def test_strays(text: str, found: list[str], tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("let a\n")
+    assert list(strays(text, tmp_path)) == found
+
+
 # Links, and files named in `code`.
 
 LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)>?(?:\s+["'][^"']*["'])?\s*\)|<(?:img|a)\b[^>]*?\s(?:src|href)="([^"]+)""")

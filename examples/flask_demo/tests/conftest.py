@@ -76,6 +76,7 @@ class Window:
     def __init__(self, context: BrowserContext) -> None:
         self.page: Page = context.new_page()
         self.frames: list[str] = []
+        self.sent: list[str] = []
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.page.on("websocket", self._follow)
@@ -84,7 +85,9 @@ class Window:
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def _follow(self, socket: WebSocket) -> None:
+        self.socket = socket
         self.requests.append(socket.url)
+        socket.on("framesent", lambda payload: self.sent.append(str(payload)))
         socket.on("framereceived", lambda payload: self.frames.append(str(payload)))
 
     @property

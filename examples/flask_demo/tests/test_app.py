@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from examples.flask_demo import create_app
+from examples.flask_demo import create_app, panels
 from examples.flask_demo.__main__ import realtime_port
 from examples.flask_demo.models import Page, db
 from examples.flask_demo.realtime import realtime
@@ -163,6 +164,31 @@ def test_the_drawer_shows_the_running_code(ada: FlaskClient) -> None:
     html = ada.get("/projects/1").text
     assert "@realtime.channel(&#34;projects/{project_id}/pages&#34;)" in html
     assert "keeps: private_notes" in html
+
+
+def test_the_page_of_the_frameworks_is_for_who_is_signed_in(app: Flask, ada: FlaskClient) -> None:
+    assert app.test_client().get("/frameworks").location == "/"
+    assert 'href="/frameworks"' in ada.get("/projects/1").text
+
+
+def test_panels_that_were_not_bundled_say_why(ada: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "BUILT", tmp_path)
+    html = ada.get("/frameworks").text
+    assert html.count("This panel is missing.") == html.count("start the demo with “make demo”") == 3
+    assert html.count('role="switch"') == 2
+    assert re.search(r"\d+ lines<", html)
+    (tmp_path / "missing.txt").write_text("npm error <code> ENETUNREACH")
+    assert ada.get("/frameworks").text.count("npm error &lt;code&gt; ENETUNREACH") == 3
+
+
+def test_panels_say_what_adapters_cost(ada: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "BUILT", tmp_path)
+    (tmp_path / "sizes.json").write_text('{"react": {"bytes": 437, "total": 437}, "element": {"bytes": 400, "total": 900}}')
+    (tmp_path / "react.js").touch()
+    html = ada.get("/frameworks").text
+    assert html.count("This panel is missing.") == 2
+    assert re.search(r"\d+ lines · 437 bytes<", html)
+    assert re.search(r"\d+ lines · 400 \+ 500 bytes<", html)
 
 
 def test_what_a_page_may_load(app: Flask, ada: FlaskClient) -> None:

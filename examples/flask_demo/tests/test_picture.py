@@ -14,7 +14,7 @@ from examples.flask_demo.tests.conftest import FIRST, OpenWindow, Window
 pytestmark = pytest.mark.browser
 
 PICTURE = Path(__file__).resolve().parents[3] / "docs" / "images" / "demo.png"
-WINDOW = {"width": 700, "height": 752}
+WINDOW = {"width": 700, "height": 784}
 
 # What has just arrived stays lit, and nothing else moves.
 STILL = """
@@ -72,7 +72,7 @@ def test_the_picture(browser: Browser, open_window: OpenWindow, tmp_path: Path) 
 
     path = PICTURE if os.environ.get("UPDATE_PICTURES") else tmp_path / "demo.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    desk = browser.new_page(viewport={"width": 1500, "height": 864})
+    desk = browser.new_page(viewport={"width": 1500, "height": 896})
     desk.set_content(DESK + photograph(ada) + photograph(grace))
     desk.screenshot(path=path)
     assert 20_000 < path.stat().st_size < 300_000
