@@ -154,6 +154,9 @@ def test_what_no_client_should_send(said: Any, code: str) -> None:
         ('{"type":"hello"}', Hello()),
         ('{"type":"hello","token":null}', Hello()),
         ('{"type":"hello","token":"eyJ"}', Hello("eyJ")),
+        ('{"type":"hello","connection":null}', Hello()),
+        ('{"type":"hello","connection":"c-0123456789abcdef"}', Hello(None, "c-0123456789abcdef")),
+        ('{"type":"hello","connection":"c-%s"}' % ("_-aZ" * 16), Hello(None, "c-" + "_-aZ" * 16)),
         ('{"type":"ping","position":"k3f9.1042"}', Ping()),
         ('{"type":"subscribe","id":0,"channels":["a"]}', Subscribe(0, ("a",))),
         (
