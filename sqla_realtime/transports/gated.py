@@ -39,10 +39,13 @@ class GatedHandler(QuietHandler):
 
     def knock(self) -> None:
         """Raise Refused unless the gate lets this request in. A page's own origin is not named by every request of it,
-        so its Referer stands in."""
+        so its Referer stands in. An image or a link on another site's page names nothing, but brings the cookies."""
         headers = self.named()
-        if "origin" not in headers and "referer" in headers:
-            headers["origin"] = origin_of(headers["referer"])
+        if "origin" not in headers:
+            if headers.get("sec-fetch-site") in ("cross-site", "same-site"):  # W3C Fetch Metadata
+                headers["origin"] = "null"
+            elif "referer" in headers:
+                headers["origin"] = origin_of(headers["referer"])
         self._lobby.gate.check(headers)
 
     def refuse(self, refused: Refused) -> None:

@@ -51,6 +51,7 @@ async def test_a_foreign_page_is_refused(scene: Make, path: str) -> None:
             ({"Origin": "null"}, "origin-refused"),
             ({"Host": "evil.example"}, "host-refused"),
             ({"Referer": "http://evil.example/page"}, "origin-refused"),  # an image's GET names no origin
+            ({"Sec_Fetch_Site": "cross-site"}, "origin-refused"),
             ({"Host": "evil.example", "Origin": "http://evil.example"}, "host-refused"),  # rebinding
         ]:
             for method, body in [("GET", None), ("POST", wrapped(path, HELLO)), ("OPTIONS", None)]:

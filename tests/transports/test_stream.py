@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
 
 import pytest
 
+from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.conversation import Conversation
+from sqla_realtime.transports.stream import StreamHandler
 from tests.support.scene import PAGES, Scene, eventually, live
 from tests.support.web import request
 from tests.support.wire import Wire
@@ -82,6 +86,28 @@ async def test_many_streams_leave_nothing_behind(scene: Make) -> None:
         await eventually(lambda: len(made.connections) == 1)
         assert not made.server._lobby._reachable
         await eventually(lambda: len(made.server.hub._live[PAGES]) == 1)
+        await eventually(lambda: alive(Connection) == alive(Conversation) == 1)
+        assert alive(StreamHandler) == 0
+
+
+def alive(kind: type) -> int:
+    """How many objects of a class there are in this process."""
+    gc.collect()
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+@live
+async def test_whoever_hangs_up_within_the_request_was_never_here(scene: Make) -> None:
+    made = scene()
+    async with made.canary():
+        for path in ("/realtime/sse", "/realtime/poll", "/realtime/send"):
+            data = POST % (path.encode(), len(BODY), BODY)
+            for size in (10, data.index(b"\r\n\r\n") + 4, len(data) - 1):
+                wire = Wire(made.port)
+                wire.send(data[:size])
+                wire.socket.close()
+            made.write()
+        assert len(made.connections) == 1
 
 
 @live
