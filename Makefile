@@ -20,7 +20,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle bench clean browser client-tests panels
+.PHONY: help demo test oldest check format oracle bench clean browser nginx client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -29,7 +29,7 @@ demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=500
 	@sh scripts/panels.sh '$(MAKE)'
 	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
 
-test: $(VENV)/.installed-test browser check client-tests panels oldest  ## everything that CI runs: check, JavaScript tests, Python tests
+test: $(VENV)/.installed-test browser nginx check client-tests panels oldest  ## everything that CI runs: check, JavaScript tests, Python tests
 	@$(BIN)/python -m pytest
 
 oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
@@ -52,7 +52,7 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built .nginx build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 client-tests: $(VENV)/.installed-test node_modules/.installed
@@ -63,6 +63,9 @@ browser:
 	@sh scripts/browser.sh
 
 panels: $(PANELS)/built/.stamp
+
+nginx:
+	@sh scripts/nginx.sh
 
 # A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml

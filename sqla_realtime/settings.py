@@ -60,6 +60,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     hello_timeout: Seconds = 10.0
     ping_interval: Seconds = 25.0
     max_message: Count = 16 * 1024
+    # What one request of the transports that are plain HTTP may bring: bytes, and messages.
+    max_body: Count = 64 * 1024
+    max_messages: Count = 100
+    # How long a long-poll without news is kept waiting for some.
+    poll_wait: Seconds = 25.0
     max_errors: Count = 10
     subscriptions: Count = 100
     queue_bytes: Count = 1024 * 1024

@@ -67,10 +67,17 @@ class Conversation:
         if self.connection.close_code is not None:
             return
         try:
-            self._inbox.append(self.connection.codec.decode(text))
+            message = self.connection.codec.decode(text)
         except BadMessage as bad:
             self.blunder(bad.code, bad.message)
             return
+        self.take(message)
+
+    def take(self, message: ClientMessage) -> None:
+        """Take one message that is read already; never raises, never waits."""
+        if self.connection.close_code is not None:
+            return
+        self._inbox.append(message)
         if len(self._inbox) > INBOX:
             self.connection.close(CloseCode.BAD_MESSAGES)
         else:
@@ -90,6 +97,11 @@ class Conversation:
     def _wake(self) -> None:
         if self._task is None and (self._inbox or self._rights.in_doubt):
             self._task = asyncio.get_running_loop().create_task(self._work())
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that the client has asked for so far is answered."""
+        return self._task is None and self._house.hub.joined(self.connection).keys() == self.connection.channels
 
     def blunder(self, code: str, message: str) -> None:
         """Answer a message that makes no sense; a client that keeps sending such is closed."""
@@ -163,6 +175,7 @@ class Conversation:
         if self.connection.close_code is not None:
             return  # it has left meanwhile
         self.admitted = True
+        self.connection.id = hello.connection or self.connection.id
         self._rights.begin(guest)
         self.connection.tell(Welcome(self.connection.id, self._house.ping_interval))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol.messages import ClientMessage, ServerMessage
+from sqla_realtime.protocol.messages import ClientMessage, ServerMessage, Subscribe
 
 
 class BadMessage(Exception):
@@ -28,6 +28,15 @@ class Codec(Protocol):
 
     def decode(self, text: str) -> ClientMessage:
         """The message that a client sent. Raises BadMessage, and nothing else, for whatever else it may be."""
+
+    def batch(self, text: str) -> list[ClientMessage]:
+        """The messages that a client sent in one body. Raises BadMessage if one of them, or the whole, is none."""
+
+    def command(self, text: str) -> tuple[str, list[ClientMessage]]:
+        """A connection's id and messages for it, sent in one body. Raises BadMessage."""
+
+    def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:
+        """A subscribe that was spelled as a URL. Raises BadMessage."""
 
     def encode(self, message: ServerMessage) -> bytes:
         """A message as UTF-8 text."""

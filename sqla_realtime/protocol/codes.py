@@ -47,6 +47,9 @@ class ErrorCode(StrEnum):
     HOST_REFUSED = "host-refused"
     UNSUPPORTED_PROTOCOL = "unsupported-protocol"
     UPGRADE_REQUIRED = "upgrade-required"
+    TOO_LARGE = "too-large"
+    TOO_MANY_MESSAGES = "too-many-messages"
+    UNKNOWN_CONNECTION = "unknown-connection"
 
 
 # Closes of RFC 6455 section 7.4.1 that repeat themselves however often a client comes back.

@@ -11,9 +11,10 @@ from sqla_realtime.commit import Change, Position
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The client introduces itself."""
+    """The client introduces itself; ``connection`` is the id that it had before, or wants."""
 
     token: str | None = None
+    connection: str | None = None
 
     def __repr__(self) -> str:
         return "Hello()"  # a token must not get into a log

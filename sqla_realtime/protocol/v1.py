@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from sqla_realtime.protocol.messages import (
 MAX_CHANNELS = 100
 MAX_CHANNEL = 255
 MAX_TOKEN = 8192
+CONNECTION = re.compile("c-[A-Za-z0-9_-]{16,64}")
 
 
 class V1:
@@ -42,12 +44,22 @@ class V1:
     name = SUBPROTOCOL
 
     def decode(self, text: str) -> ClientMessage:
-        fields = _object(text)
-        kind = fields.get("type")
-        parse = _PARSERS.get(kind) if isinstance(kind, str) else None
-        if parse is None:
-            raise BadMessage(ErrorCode.UNKNOWN_MESSAGE, "type is none of: " + ", ".join(_PARSERS))
-        return parse(fields)
+        return _message(_parsed(text))
+
+    def batch(self, text: str) -> list[ClientMessage]:
+        return _messages(_parsed(text), "the body")
+
+    def command(self, text: str) -> tuple[str, list[ClientMessage]]:
+        fields = _parsed(text)
+        if not isinstance(fields, dict):
+            raise BadMessage(ErrorCode.MALFORMED, "the body is not a JSON object")
+        connection = _connection(fields)
+        if connection is None:
+            raise _invalid("connection", "the id of a connection")
+        return connection, _messages(fields.get("messages"), "messages")
+
+    def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:
+        return Subscribe(number, _channels({"channels": list(channels)}), after)
 
     def encode(self, message: ServerMessage) -> bytes:
         match message:
@@ -136,15 +148,29 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(text)
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> object:
     try:
         # NaN and the infinities are not JSON (RFC 8259 section 6). RecursionError: nested too deeply.
-        fields = json.loads(text, parse_constant=_refuse_constant)
+        found: object = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise BadMessage(ErrorCode.MALFORMED, "the message is not JSON") from None
+    return found
+
+
+def _message(fields: object) -> ClientMessage:
     if not isinstance(fields, dict):
         raise BadMessage(ErrorCode.MALFORMED, "the message is not a JSON object")
-    return fields
+    kind = fields.get("type")
+    parse = _PARSERS.get(kind) if isinstance(kind, str) else None
+    if parse is None:
+        raise BadMessage(ErrorCode.UNKNOWN_MESSAGE, "type is none of: " + ", ".join(_PARSERS))
+    return parse(fields)
+
+
+def _messages(items: object, name: str) -> list[ClientMessage]:
+    if not isinstance(items, list):
+        raise BadMessage(ErrorCode.MALFORMED, f"{name} must be a JSON array of messages")
+    return [_message(item) for item in items]
 
 
 def _invalid(name: str, rule: str) -> BadMessage:
@@ -180,6 +206,13 @@ def _position(fields: dict[str, Any]) -> Position | None:
     return None if text is None else Position.parse(text) or Position("", 0)
 
 
+def _connection(fields: dict[str, Any]) -> str | None:
+    connection = fields.get("connection")
+    if connection is not None and not (isinstance(connection, str) and CONNECTION.fullmatch(connection)):
+        raise _invalid("connection", "c- and 16 to 64 of A-Z a-z 0-9 _ -")
+    return connection
+
+
 def _after(fields: dict[str, Any]) -> str | None:
     """Whatever text it is: what is no position is one that can't be resumed from, and answered with rows."""
     after = fields.get("after")
@@ -201,7 +234,7 @@ def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
-    "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN)),
+    "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN), _connection(fields)),
     "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _after(fields)),
     "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
     "renew": lambda fields: Renew(_id(fields), _token(fields)),

@@ -25,8 +25,12 @@ from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Datab
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler
 from sqla_realtime.transports.handshake import Gate
+from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
-from sqla_realtime.transports.websocket import Lobby, SocketHandler
+from sqla_realtime.transports.send import SendHandler
+from sqla_realtime.transports.sse import EventsHandler
+from sqla_realtime.transports.websocket import SocketHandler
 
 # Clients that were told to restart come back within this time, each at a moment of its own.
 RESTART_SPREAD_MS = 2000
@@ -57,7 +61,7 @@ class Broadcaster:
         )
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
-        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings.queue_bytes)
+        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings)
         self._server = HTTPServer(
             self._routes(),
             idle_connection_timeout=settings.hello_timeout,
@@ -69,9 +73,13 @@ class Broadcaster:
 
     def _routes(self) -> Routes:
         base = re.escape(self._settings.base)
+        parts = {"lobby": self._lobby}
         return Routes(
             [
-                (rf"{base}/ws", SocketHandler, {"lobby": self._lobby}),
+                (rf"{base}/ws", SocketHandler, parts),
+                (rf"{base}/sse", EventsHandler, parts),
+                (rf"{base}/poll", PollHandler, parts),
+                (rf"{base}/send", SendHandler, parts),
                 (rf"{base}/([A-Za-z0-9_-]+\.js)", AssetHandler),
             ],
             default_handler_class=NotFoundHandler,
@@ -89,8 +97,7 @@ class Broadcaster:
     async def close(self, patience: float) -> None:
         """Tell every client when to come back, let what is queued go out, and end; within ``patience`` seconds."""
         self._server.stop()
-        for conversation in list(self._lobby.conversations):
-            conversation.connection.close(CloseCode.RESTARTING, RESTART_SPREAD_MS)
+        self._lobby.dismiss(CloseCode.RESTARTING, RESTART_SPREAD_MS)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._lobby.emptied()
@@ -107,7 +114,7 @@ class Broadcaster:
         self._lobby.abandon()
 
     async def _keep_time(self) -> None:
-        """Close whoever has not said hello in time, and show life to whoever has heard nothing for a while."""
+        """Close whoever has not said hello in time or takes nothing, show life to whoever has heard nothing for a while."""
         interval = self._settings.ping_interval
         loop = asyncio.get_running_loop()
         while True:
@@ -118,5 +125,8 @@ class Broadcaster:
                 if not conversation.admitted:
                     if now - opened > self._settings.hello_timeout:
                         connection.close(CloseCode.HELLO_TIMEOUT)
+                elif connection.pending and now - connection.sent_at > 2 * interval:
+                    # What was written two pings ago is not taken yet; a response, unlike a WebSocket, has no pong to miss.
+                    connection.abort(CloseCode.SLOW_CONSUMER)
                 elif now - connection.sent_at > interval / 2:
                     connection.tell(Ping(self.hub.position if connection.channels else None))

@@ -13,6 +13,7 @@ import pytest
 from sqla_realtime.hub.conversation import INBOX
 from sqla_realtime.hub.doors import Guest, Refused
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
+from sqla_realtime.protocol.messages import Subscribe, Unsubscribe
 from tests.hub.fakes import put, residue, row
 from tests.hub.stage import Stage, outcomes, play, subscribe
 from tests.protocol.bad import BAD
@@ -575,3 +576,49 @@ def test_a_client_that_stops_reading_is_cut_also_by_its_own_questions() -> None:
         await left(stage)
 
     play(scene)
+
+
+# For transports that are requests.
+
+
+def test_it_is_settled_when_everything_is_answered() -> None:
+    async def scene(stage: Stage) -> None:
+        assert stage.conversation.settled
+        rule, stage.archive.gate = stage.shut("a/1"), asyncio.Event()
+        for message in (Subscribe(1, ("a/1",)), Subscribe(2, ("no/1",)), Unsubscribe(3, ("a/2",))):
+            stage.conversation.take(message)
+            assert not stage.conversation.settled, "it has not begun"
+        await asyncio.sleep(1)
+        assert not stage.conversation.settled, "it waits for a rule"
+        rule.set()
+        await asyncio.sleep(1)
+        assert [message["type"] for message in stage.client.heard()] == ["error", "unsubscribed"]
+        assert not stage.conversation.settled, "the rows are being read"
+        stage.archive.gate.set()
+        await asyncio.sleep(1)
+        assert [message["type"] for message in stage.client.heard()] == ["subscribed"]
+        assert stage.conversation.settled
+
+    play(scene)
+
+
+def test_nothing_is_taken_after_the_end() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conversation.end()
+        stage.conversation.take(Subscribe(1, ("a/1",)))
+        await asyncio.sleep(1)
+        assert stage.doorkeeper.asked == []
+
+    play(scene)
+
+
+def test_the_id_that_a_client_brings_is_its_own_once_it_is_admitted() -> None:
+    async def scene(stage: Stage) -> None:
+        made = stage.client.connection.id
+        mine = "c-" + "x" * 16
+        assert (await stage.ask({"type": "hello", "token": "forged", "connection": mine}))[0]["code"] == "bad-token"
+        assert stage.client.connection.id == made
+        assert (await stage.ask({"type": "hello", "connection": mine}))[0]["connection"] == mine
+        assert stage.client.connection.id == mine
+
+    play(scene, admitted=False)

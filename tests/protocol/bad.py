@@ -11,6 +11,10 @@ _NO_JSON = [
 ]  # fmt: skip
 _NO_TYPES = [None, [], {}, 5, True, "", "Ping", "commit", "subscribed", "bye"]
 _NO_TOKENS = [5, False, "é", "x" * 8193, ["x"], {}]
+_NO_CONNECTIONS = [
+    5, False, "", "c-", "c-" + "x" * 15, "c-" + "x" * 65, "d-" + "x" * 16, "x" * 20,
+    "c-" + "é" * 16, "c-" + "x" * 16 + "\n", ["x"], {},
+]  # fmt: skip
 _NO_IDS = [-1, 2**53, True, 1.0, "1", None, [], {}]
 _NO_CHANNELS = [
     [], "a", None, 5, {"a": 1}, [1], [None], [["a"]], [""], ["x" * 256], ["é"], ["a", "a"],
@@ -25,6 +29,7 @@ BAD: list[tuple[Any, str]] = [
     ('{"type":"\\ud800"}', "unknown-message"),
     *[({"type": kind}, "unknown-message") for kind in _NO_TYPES],
     *[({"type": "hello", "token": token}, "invalid-field") for token in _NO_TOKENS],
+    *[({"type": "hello", "connection": name}, "invalid-field") for name in _NO_CONNECTIONS],
     ('{"type":"hello","token":"\\udfff"}', "invalid-field"),
     ({"type": "subscribe", "channels": ["a"]}, "invalid-field"),
     ({"type": "subscribe", "id": 1}, "invalid-field"),

@@ -171,6 +171,9 @@ def test_what_no_client_should_send(said: Any, code: str) -> None:
         ('{"type":"ping","position":null}', Ping()),
         ('{"type":"ping","position":"nonsense"}', Ping(Position("", 0))),
         ('{"type":"renew","id":4,"token":"eyJ"}', Renew(4, "eyJ")),
+        ('{"type":"hello","connection":null}', Hello()),
+        ('{"type":"hello","connection":"c-0123456789abcdef"}', Hello(None, "c-0123456789abcdef")),
+        ('{"type":"hello","connection":"c-%s"}' % ("_-aZ" * 16), Hello(None, "c-" + "_-aZ" * 16)),
         ('{"type":"subscribe","id":0,"channels":["a"]}', Subscribe(0, ("a",))),
         (
             '{"type":"subscribe","id":9007199254740991,"channels":["b","a"],"after":"x.1"}',
@@ -207,6 +210,56 @@ def test_the_bounds_are_exact() -> None:
     for beyond in ({"channels": [*names, "x"]}, {"channels": ["x" * (MAX_CHANNEL + 1)]}):
         with pytest.raises(BadMessage):
             subscribe(**beyond)
+
+
+# Several in one body.
+
+
+@pytest.mark.parametrize(("said", "code"), BAD, ids=lambda value: str(value)[:50])
+def test_a_body_is_as_bad_as_its_worst_message(said: Any, code: str) -> None:
+    text = said if isinstance(said, str) else json.dumps(said)
+    connection = '"c-0123456789abcdef"'
+    for items in (f"[{text}]", f'[{{"type":"ping"}},{text}]'):
+        for read, body in ((CODEC.batch, items), (CODEC.command, f'{{"connection":{connection},"messages":{items}}}')):
+            if not text:
+                continue  # no message is none that is bad
+            with pytest.raises(BadMessage) as caught:
+                read(body)
+            assert caught.value.code == code
+
+
+def test_a_body_of_messages() -> None:
+    items = '[{"type":"hello"},{"type":"ping"},{"type":"subscribe","id":1,"channels":["a"]}]'
+    messages = [Hello(), Ping(), Subscribe(1, ("a",))]
+    assert CODEC.batch(items) == messages
+    assert CODEC.batch("[]") == []
+    assert CODEC.command(f'{{"connection":"c-0123456789abcdef","messages":{items}}}') == ("c-0123456789abcdef", messages)
+    for text in ("{}", "5", "null", '{"messages":[]}', '"[]"', ""):
+        with pytest.raises(BadMessage) as caught:
+            CODEC.batch(text)
+        assert caught.value.code == "malformed"
+    for text, code in [
+        ("[]", "malformed"), ("{}", "invalid-field"), ('{"messages":[]}', "invalid-field"), ("5", "malformed"),
+        ('{"connection":"c-0123456789abcdef"}', "malformed"), ('{"connection":"me","messages":[]}', "invalid-field"),
+        ('{"connection":"c-0123456789abcdef","messages":{}}', "malformed"),
+    ]:  # fmt: skip
+        with pytest.raises(BadMessage) as caught:
+            CODEC.command(text)
+        assert caught.value.code == code
+
+
+def test_a_subscription_that_is_spelled_otherwise_has_the_same_bounds() -> None:
+    assert CODEC.subscription(7, ["a", "b"], "x.1") == Subscribe(7, ("a", "b"), "x.1")
+    for channels in (
+        [],
+        [""],
+        ["a", "a"],
+        ["é"],
+        ["x" * (MAX_CHANNEL + 1)],
+        [str(number) for number in range(MAX_CHANNELS + 1)],
+    ):
+        with pytest.raises(BadMessage):
+            CODEC.subscription(1, channels, None)
 
 
 def decoded(text: str) -> ClientMessage | BadMessage:

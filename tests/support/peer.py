@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +17,8 @@ Rows = dict[str, dict[tuple[str, str], dict[str, Any]]]
 
 
 class Peer:
-    """One connection. ``rows`` holds what each channel shows; ``log`` every message heard, in order."""
+    """One connection. ``rows`` holds what each channel shows; ``log`` every message heard, ``commits`` every commit's
+    position and changes, in order."""
 
     def __init__(self, port: int, **options: Any) -> None:
         self._url = f"ws://127.0.0.1:{port}/realtime/ws"
@@ -26,6 +26,7 @@ class Peer:
         self.rows: Rows = {}
         self.position: str | None = None
         self.log: list[dict[str, Any]] = []
+        self.commits: list[tuple[str, list[dict[str, Any]]]] = []
 
     async def __aenter__(self) -> Peer:
         self.socket: ClientConnection = await connect(self._url, **self._options)
@@ -36,6 +37,18 @@ class Peer:
     ) -> None:
         await self.socket.close()
 
+    async def cut(self) -> None:
+        """The network breaks."""
+        self.socket.transport.abort()
+        await self.socket.wait_closed()
+
+    async def receive(self) -> str | None:
+        """The next message as it came; None where the server has ended it."""
+        try:
+            return str(await self.socket.recv())
+        except ConnectionClosed:
+            return None
+
     async def say(self, message: dict[str, Any] | str | bytes) -> None:
         """Send one message, or whatever it is."""
         await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
@@ -43,7 +56,10 @@ class Peer:
     async def hear(self) -> dict[str, Any]:
         """The next message, applied to the rows."""
         async with asyncio.timeout(PATIENCE):
-            message: dict[str, Any] = json.loads(await self.socket.recv())
+            text = await self.receive()
+        if text is None:
+            raise EOFError(self.log[-1:])
+        message: dict[str, Any] = json.loads(text)
         self.log.append(message)
         self.apply(message)
         return message
@@ -68,10 +84,9 @@ class Peer:
 
     async def closed(self) -> tuple[int | None, str]:
         """Hear everything up to the end; the close code and reason."""
-        with suppress(ConnectionClosed):
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    self.log.append(json.loads(await self.socket.recv()))
+        async with asyncio.timeout(PATIENCE):
+            while (text := await self.receive()) is not None:
+                self.log.append(json.loads(text))
         return self.socket.close_code, self.socket.close_reason or ""
 
     def apply(self, message: dict[str, Any]) -> None:
@@ -89,6 +104,7 @@ class Peer:
             self.position = message.get("position", self.position)
 
     def _commit(self, commit: dict[str, Any]) -> None:
+        self.commits.append((commit["commit"], commit["changes"]))
         for change in commit["changes"]:
             rows, key = self.rows[change["channel"]], (change["class"], change["id"])
             if change["type"] == "destroy":

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime, anyone, signed_in
 from sqla_realtime.hub.connection import Connection
+from sqla_realtime.server.broadcaster import Broadcaster
 from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.peer import Peer
 
@@ -50,13 +51,28 @@ class Scene:
         if project == 1:
             self.written.append(title)
 
+    def doubt(self) -> None:
+        """Commit what can't be told row by row."""
+        with self.sessions.begin() as session:
+            session.execute(text("UPDATE page SET size = size + 1"))
+
+    def rows(self, project: int = 1) -> dict[tuple[str, str], dict[str, Any]]:
+        """What a client of a project's pages must show."""
+        with self.sessions() as session:
+            pages = session.scalars(select(Page).where(Page.project_id == project))
+            return {("Page", str(page.id)): PageOut.model_validate(page, from_attributes=True).model_dump() for page in pages}
+
     @property
-    def connections(self) -> list[Connection]:
-        """The server's ends of the conversations under way."""
+    def server(self) -> Broadcaster:
         runner = self.realtime._runner
         assert runner is not None
         assert runner._broadcaster is not None
-        return [each.connection for each in list(runner._broadcaster._lobby.conversations)]
+        return runner._broadcaster
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The server's ends of the conversations under way."""
+        return [each.connection for each in list(self.server._lobby.conversations)]
 
     @asynccontextmanager
     async def canary(self) -> AsyncIterator[Peer]:

@@ -1,0 +1,141 @@
+"""What comes before any conversation: the gate, refusals as JSON that pages can read, CORS, and bodies of bounded size."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.web import stream_request_body
+
+from sqla_realtime.hub.doors import Refused
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.messages import ClientMessage, Error
+from sqla_realtime.transports.handshake import origin_of
+from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.quiet import QuietHandler
+
+STATUS = {
+    ErrorCode.ORIGIN_REFUSED: 403,
+    ErrorCode.HOST_REFUSED: 403,
+    ErrorCode.UNKNOWN_CONNECTION: 404,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.UPGRADE_REQUIRED: 426,
+}
+
+# A body that is too large is read and thrown away up to so many times its limit: a client that is cut while it still
+# writes may not see the answer.
+PATIENCE = 16
+
+
+class GatedHandler(QuietHandler):
+    """Any request that leads to a conversation."""
+
+    def initialize(self, lobby: Lobby) -> None:
+        self._lobby = lobby
+
+    def named(self) -> dict[str, str]:
+        """Headers by lower-case name. One that was sent twice is its values joined by commas: two Origins are no origin."""
+        return {name.lower(): value for name, value in self.request.headers.items()}
+
+    def knock(self) -> None:
+        """Raise Refused unless the gate lets this request in. A page's own origin is not named by every request of it,
+        so its Referer stands in. An image or a link on another site's page names nothing, but brings the cookies."""
+        headers = self.named()
+        if "origin" not in headers:
+            if headers.get("sec-fetch-site") in ("cross-site", "same-site"):  # W3C Fetch Metadata
+                headers["origin"] = "null"
+            elif "referer" in headers:
+                headers["origin"] = origin_of(headers["referer"])
+        self._lobby.gate.check(headers)
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer with why not."""
+        fix = refused.fix if self._lobby.house.explain else None
+        self.set_status(STATUS.get(ErrorCode(refused.code), 400))
+        if "Access-Control-Allow-Origin" not in self._headers:
+            # Readable from everywhere: it tells a page no more than that it may not come in.
+            self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(self._lobby.codec.encode(Error(refused.code, refused.message, fix)))
+
+
+@stream_request_body
+class BodyHandler(GatedHandler):
+    """A request of a page for which plain HTTP has to do."""
+
+    def initialize(self, lobby: Lobby) -> None:
+        super().initialize(lobby)
+        self._body = bytearray()
+        self._size = 0
+
+    @property
+    def http(self) -> HTTP1Connection:
+        """What the request came on."""
+        return cast(HTTP1Connection, self.request.connection)
+
+    def prepare(self) -> None:
+        # The limit is kept here: Tornado's own answer could not be read by a page.
+        self.http.set_max_body_size(2**62)
+        try:
+            self.knock()
+            self._admit()
+            self._check_size(int(self.request.headers.get("Content-Length", "0")), PATIENCE)
+            if any("token" in name.lower() for name in self.request.query_arguments):
+                raise Refused(
+                    ErrorCode.INVALID_FIELD,
+                    "A token must not be in a URL, which is logged on its way.",
+                    "Send it in the hello of a POST; an EventSource is identified by its cookie.",
+                )
+        except ValueError:
+            self.refuse(Refused(ErrorCode.MALFORMED, "Content-Length is no number."))
+        except Refused as refused:
+            self.refuse(refused)
+
+    def _admit(self) -> None:
+        """The gate has let this origin in, so its pages may read the answer (Fetch standard, 3.3.3)."""
+        self.set_header("Vary", "Origin")
+        origin = self.request.headers.get("Origin")
+        if origin is not None:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Allow-Credentials", "true")
+
+    def options(self) -> None:
+        """May this page send what needs asking for?"""
+        self.set_header("Access-Control-Allow-Methods", "GET, POST")
+        self.set_header("Access-Control-Allow-Headers", "content-type, last-event-id")
+        self.set_header("Access-Control-Max-Age", "600")
+        self.set_status(204)
+
+    def data_received(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= self._lobby.settings.max_body:
+            self._body += chunk
+            return
+        try:
+            self._check_size(self._size, PATIENCE)
+        except Refused as refused:
+            if not self._finished:
+                self.refuse(refused)
+
+    def body(self) -> str:
+        """What was posted. Raises Refused."""
+        self._check_size(self._size)
+        try:
+            return self._body.decode()
+        except UnicodeDecodeError:
+            raise Refused(ErrorCode.MALFORMED, "The body is not UTF-8.") from None
+
+    def _check_size(self, size: int, times: int = 1) -> None:
+        most = self._lobby.settings.max_body
+        if size > most * times:
+            raise Refused(ErrorCode.TOO_LARGE, f"A body may have {most} bytes.", "Send less, or raise REALTIME_MAX_BODY.")
+
+    def check_count(self, messages: list[ClientMessage]) -> None:
+        """Raise Refused for more messages than one body may bring."""
+        most = self._lobby.settings.max_messages
+        if len(messages) > most:
+            raise Refused(
+                ErrorCode.TOO_MANY_MESSAGES,
+                f"A body may have {most} messages.",
+                "Send them one body after the other, or raise REALTIME_MAX_MESSAGES.",
+            )

@@ -1,0 +1,82 @@
+"""The long-poll: each request brings all its channels and their position, each answer all of them to a later one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.doors import Refused
+from sqla_realtime.protocol.codec import Codec
+from sqla_realtime.protocol.messages import Ping, Recovered, ServerMessage, Welcome
+from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.stream import StreamHandler
+
+
+class PollHandler(StreamHandler):
+    """Nothing is kept between two polls, so the next one may reach another process.
+
+    The answer is written as it comes, so that a large one is bounded like any other stream; it is complete when
+    everything is answered and there is news, or no more patience.
+    """
+
+    def initialize(self, lobby: Lobby) -> None:
+        super().initialize(lobby)
+        self._begun = False
+        self._complete = False
+        self._late = False
+
+    async def post(self) -> None:
+        """The body is what the client would say on a WebSocket, the answer what it would hear there."""
+        try:
+            messages = self.posted()
+        except Refused as refused:
+            self.refuse(refused)
+            return
+        self._caller = _Caller(self._lobby.codec, self._lobby.settings.queue_bytes)
+        timer = asyncio.get_running_loop().call_later(self._lobby.settings.poll_wait, self._hurry)
+        try:
+            await self.converse(self._caller, messages)
+        finally:
+            timer.cancel()
+
+    def frame(self, messages: list[bytes]) -> bytes:
+        data = (b"," if self._begun else b"[") + b",".join(messages)
+        self._begun = True
+        # From here on nothing more is taken: the client's position is that of what it has been sent.
+        self._complete = self._is_complete()
+        return data + b"]" if self._complete else data
+
+    def drained(self) -> None:
+        if self._complete:
+            self.over()
+
+    def _is_complete(self) -> bool:
+        if self._caller.close_code is not None:
+            return True
+        return (self._caller.news or self._late) and self.conversation.settled
+
+    def _hurry(self) -> None:
+        self._late = True
+        if self._pump is not None:
+            self._caller.tell(Ping(self._lobby.house.hub.position if self._caller.channels else None))
+
+
+class _Caller(Connection):
+    """A connection that knows whether it has been sent something for which its client should not wait any longer."""
+
+    __slots__ = ("news",)
+
+    def __init__(self, codec: Codec, budget: int) -> None:
+        super().__init__(codec, budget)
+        self.news = False
+
+    def send(self, data: bytes) -> None:
+        super().send(data)
+        self.news = True
+
+    def tell(self, message: ServerMessage) -> None:
+        before = self.news
+        super().tell(message)
+        match message:
+            case Welcome() | Ping() | Recovered(commits=[]):
+                self.news = before

@@ -1,0 +1,103 @@
+"""Server-sent events: one stream of messages, for a browser's own EventSource (GET) or for fetch (POST)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.doors import Refused
+from sqla_realtime.protocol.codec import BadMessage, Codec
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.messages import Error, Hello, Reset, ServerMessage
+from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.stream import StreamHandler
+
+# How long an EventSource waits before it comes back, in milliseconds; a random part, so that many do not come in step.
+RETRY_MS = (1000, 3000)
+# How soon rows that could not be read are asked for again, in seconds.
+AGAIN = 5.0
+
+
+class EventsHandler(StreamHandler):
+    """Each event is one message. An EventSource can only listen, so whatever else a client must do is done for it here:
+    it subscribes the channels of its URL, and again after a reset."""
+
+    content_type = "text/event-stream"
+    reachable = True
+
+    def initialize(self, lobby: Lobby) -> None:
+        super().initialize(lobby)
+        self._wanted: frozenset[str] | None = None
+        self._number = 1
+        self._begun = False
+
+    async def get(self) -> None:
+        """For EventSource, which says who it is with its cookie."""
+        after = self.request.headers.get("Last-Event-ID") or None
+        names = [name.decode("utf-8", "replace") for name in self.request.query_arguments.get("channel", [])]
+        try:
+            subscribe = self._lobby.codec.subscription(self._number, list(dict.fromkeys(names)), after)
+        except BadMessage as bad:
+            self.refuse(Refused(bad.code, bad.message, "Name them in the URL: ?channel=A&channel=B"))
+            return
+        self._wanted = frozenset(subscribe.channels)
+        connection = _Listener(self._lobby.codec, self._lobby.settings.queue_bytes, self._subscribe)
+        await self.converse(connection, [Hello(), subscribe])
+
+    async def post(self) -> None:
+        """For fetch: the body is what the client would say on a WebSocket."""
+        try:
+            messages = self.posted()
+        except Refused as refused:
+            self.refuse(refused)
+            return
+        connection = Connection(self._lobby.codec, self._lobby.settings.queue_bytes)
+        [hello, *_] = messages
+        if isinstance(hello, Hello) and hello.connection is not None:
+            connection.id = hello.connection  # reachable under it from the beginning
+        await self.converse(connection, messages)
+
+    def frame(self, messages: list[bytes]) -> bytes:
+        lines = [b"data: %b\n\n" % data for data in messages]
+        lines[-1] = self._id() + lines[-1]
+        if not self._begun:
+            self._begun = True
+            lines.insert(0, b"retry: %d\n" % random.randint(*RETRY_MS))  # noqa: S311
+        return b"".join(lines)
+
+    def _id(self) -> bytes:
+        """What the EventSource will come back with as Last-Event-ID, once it has the last of the queued messages.
+
+        One position speaks for all channels of the URL, so there is none before all are answered, and it is taken back
+        where one was refused: its rows are gone, and a later resume would not bring them. With all of them live the
+        client is where the hub is, because whatever the hub had for it until now is in these messages.
+        """
+        if self._wanted is None:
+            return b""
+        if self._wanted <= self.conversation.connection.channels:
+            return b"id: %b\n" % str(self._lobby.house.hub.position).encode()
+        return b"id\n" if self.conversation.settled else b""
+
+    def _subscribe(self, channels: Sequence[str]) -> None:
+        self._number += 1
+        self.conversation.take(self._lobby.codec.subscription(self._number, channels, None))
+
+
+class _Listener(Connection):
+    """A connection whose client cannot ask: ``again`` is called with channels that are to be asked for again."""
+
+    __slots__ = ("_again",)
+
+    def __init__(self, codec: Codec, budget: int, again: Callable[[Sequence[str]], None]) -> None:
+        super().__init__(codec, budget)
+        self._again = again
+
+    def tell(self, message: ServerMessage) -> None:
+        super().tell(message)
+        match message:
+            case Reset():
+                self._again(message.channels)
+            case Error(code=ErrorCode.SNAPSHOT_FAILED, channel=str(channel)):
+                asyncio.get_running_loop().call_later(AGAIN, self._again, [channel])
