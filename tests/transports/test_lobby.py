@@ -11,6 +11,7 @@ from tornado.iostream import IOStream
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.settings import Settings
@@ -25,7 +26,8 @@ def lobby() -> Lobby:
 
 
 def guest(name: str) -> Conversation:
-    made = Conversation(NOBODY, Connection(V1(), 1000), Handshake())
+    house = House(NOBODY, NOBODY, NOBODY, ping_interval=25.0, subscriptions=1, max_errors=1, explain=False)
+    made = Conversation(house, Connection(V1(), 1000), Handshake())
     made.connection.id = name
     return made
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from sqla_realtime.hub.doors import Refused
+from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
+from sqla_realtime.server.tokens import Identity
 from sqla_realtime.transports import sse
 from tests.support.carriers import EventsPeer
 from tests.support.scene import PAGES, Scene, live
@@ -310,7 +311,11 @@ async def test_rows_that_could_not_be_read_are_asked_for_again(scene: Make, monk
 @live
 async def test_the_cookie_says_who_it_is(scene: Make) -> None:
     made = scene()
-    made.realtime.configure({}, session_cookie=lambda handshake: handshake.headers.get("cookie"))
+
+    def who(handshake: Handshake) -> Identity | None:
+        return Identity(handshake.headers["cookie"], {}) if "cookie" in handshake.headers else None
+
+    made.realtime.configure({}, session_cookie=who)
     made.realtime.stop()
     made.realtime.start()
     async with Source(made.port, "members/1", Cookie="session=abc").connected() as source:
