@@ -99,9 +99,7 @@ class Collector:
             if images is None or not _match(images, portion):
                 return None
             found = (Row(mapper, key, touch, images.get(key)) for key, touch in portion.items())
-            for order, change in tell(found, wanted, doubt):
-                told.orders.append(order)
-                told.changes.append(change)
+            tell(found, wanted, told, doubt)
         return told
 
     def _by_class(

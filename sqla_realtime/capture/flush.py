@@ -176,21 +176,21 @@ class FlushWatcher:
         if not touched:
             return
         old_key, key = identity(state), plan.key(state)
-        if not plan.referred.isdisjoint(touched):
+        whole, moves, refers = plan.effect(touched)
+        if refers:
             self._dependants.rekeyed(scene, old_key, touched)
-        whole = plan.whole(touched)
-        if self._unheard(scene, whole):
+        if not scene.wanted and self._unheard(scene, whole):
             return
         # What the object remembers of its row may be older than the row: only the database says what was there.
         before = NOTHING
-        if scene.wanted and (old_key != key or not plan.family.decisive.isdisjoint(whole)):
+        if scene.wanted and (moves or old_key != key):
             before = self._origins.find(scene, old_key, lambda: moving(scene), key_lock=old_key != key) or NOTHING
         if old_key != key:
             self._record(scene, old_key, Touch("destroy", scene.mapper, before))
             self._record(scene, key, Touch("create", scene.mapper))
         else:
             kept = plan.held(state, touched) if plan.holds and scene.tracker.roomy else None
-            self._record(scene, key, Touch("update", scene.mapper, before, whole, kept=kept))
+            self._record(scene, key, Touch("update", scene.mapper, before, whole, 0, kept))
 
     def _delete(self, scene: Scene, state: State) -> None:
         key, session = identity(state), scene.session

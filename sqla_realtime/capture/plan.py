@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.orm import InstanceState, Mapper, PassiveFlag
@@ -24,6 +24,15 @@ _PLAIN = frozenset((int, str, bool, float, type(None)))
 _ABSENT = object()
 # Sets of touched attributes are shared between rows; a mapper whose flushes touch more combinations than this is rare.
 _SHARED = 256
+
+
+class Effect(NamedTuple):
+    """What an UPDATE of some attributes does. ``whole`` are these and those that any UPDATE may change; ``moves``: the row
+    may be in other channels then; ``refers``: others refer to it by what changes."""
+
+    whole: frozenset[str]
+    moves: bool
+    refers: bool
 
 
 class Plan:
@@ -49,7 +58,7 @@ class Plan:
         self._columns = frozenset(each.key for each in mapper.column_attrs)
         self._simple = frozenset(each.key for each in mapper.column_attrs if _compares_plainly(each.columns[0].type))
         self._sets: dict[tuple[str, ...], frozenset[str]] = {}
-        self._whole: dict[frozenset[str], frozenset[str]] = {}
+        self._effects: dict[frozenset[str], Effect] = {}
         self._origins: dict[tuple[bool, bool], Origins] = {}
         # What keeps the values of new rows, and of changed ones where that is asked for.
         self.keeper = _keeper(mapper, family)
@@ -103,13 +112,14 @@ class Plan:
                 names.append(name)
         return self._shared(names)
 
-    def whole(self, touched: frozenset[str]) -> frozenset[str]:
-        """These, and the attributes that any UPDATE may change."""
-        found = self._whole.get(touched)
+    def effect(self, touched: frozenset[str]) -> Effect:
+        """What an UPDATE of these attributes does."""
+        found = self._effects.get(touched)
         if found is None:
-            found = touched | self.family.volatile
-            if len(self._whole) < _SHARED:
-                self._whole[touched] = found
+            whole = touched | self.family.volatile
+            found = Effect(whole, not self.family.decisive.isdisjoint(whole), not self.referred.isdisjoint(touched))
+            if len(self._effects) < _SHARED:
+                self._effects[touched] = found
         return found
 
     def held(self, state: State, touched: frozenset[str]) -> Kept | None:

@@ -45,8 +45,8 @@ class Row(NamedTuple):
         return key_text(self.key) if self.image is None else self.image.id
 
 
-def tell(rows: Iterable[Row], publications: Sequence[Publication], doubt: set[str]) -> Iterator[tuple[int, Change]]:
-    """Every change of these rows with its place in the transaction; adds to ``doubt`` what can't be told."""
+def tell(rows: Iterable[Row], publications: Sequence[Publication], told: Told, doubt: set[str]) -> None:
+    """Add every change of these rows, with its place in the transaction; adds to ``doubt`` what can't be told."""
     for row in rows:
         for publication in publications:
             places = _places(publication, row)
@@ -55,9 +55,11 @@ def tell(rows: Iterable[Row], publications: Sequence[Publication], doubt: set[st
                 continue
             old, new = places
             try:
-                told = _simple(publication, row, old, new)
-                for change in _changes(publication, row, old, new) if told is None else told:
-                    yield row.touch.order, change
+                found = _simple(publication, row, old, new)
+                if found is None:
+                    found = list(_changes(publication, row, old, new))
+                told.changes.extend(found)
+                told.orders.extend([row.touch.order] * len(found))
             except Exception:
                 log.exception("A row of %s has no record; its readers reload. [record-failed]", row.mapper.class_.__name__)
                 doubt.update(old, new)

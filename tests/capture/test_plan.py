@@ -47,7 +47,7 @@ def test_what_is_touched_is_what_differs_for_the_columns_type_and_their_sets_are
         touched = plan.touched(inspect(one))
         assert touched == {"strict"}
         assert plan.touched(inspect(two)) is touched
-        assert plan.whole(touched) is plan.whole(touched)
+        assert plan.effect(touched) is plan.effect(touched)
         one.strict = "a"
         assert plan.touched(inspect(one)) == frozenset()
         assert plan.key(inspect(one)) == (1,)

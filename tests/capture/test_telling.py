@@ -22,7 +22,9 @@ def told(touch: Touch, stored: dict[str, Any] | None) -> list[str]:
     values = None if stored is None else {"id": 1, "project_id": 5, "size": 7, **stored}
     image = None if values is None else Image((1,), MAPPER, values, values)
     doubt: set[str] = set()
-    changes = [change for _, change in tell([Row(MAPPER, (1,), touch, image)], [PAGES], doubt)]
+    told = Told([], [])
+    tell([Row(MAPPER, (1,), touch, image)], [PAGES], told, doubt)
+    changes = told.changes
     return [
         *(" ".join((each.type, each.channel, *each.changed, each.cause or "")).strip() for each in changes),
         *(f"doubt {text}" for text in doubt),
@@ -59,6 +61,8 @@ def test_changes_stand_in_the_order_of_their_touches() -> None:
         Row(MAPPER, (key,), Touch("destroy", MAPPER, {"project_id": 5}, None, order), None)
         for key, order in ((1, 7), (2, 3), (3, 5))
     ]
-    pairs = list(tell(rows, [PAGES], set()))
+    told = Told([], [])
+    tell(rows, [PAGES], told, set())
+    pairs = list(zip(told.orders, told.changes, strict=True))
     in_order = Told([order for order, _ in pairs], [change for _, change in pairs]).in_order()
     assert [change.id for change in in_order] == ["2", "3", "1"]
