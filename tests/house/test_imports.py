@@ -77,3 +77,22 @@ def test_the_pytest_plugin_loads_nothing_that_pytest_does_not() -> None:
 
 def test_heavy_is_found() -> None:
     assert heavy(["json", "tornado.web", "psycopg_pool", "flask"]) == {"tornado", "flask"}
+
+
+def test_applications_without_asyncio_need_no_greenlet() -> None:
+    """SQLAlchemy 2.1 brings it along with an extra only, and imports nothing of asyncio without it."""
+    program = """
+import sys
+sys.modules["greenlet"] = None
+import sqla_realtime
+from sqlalchemy.orm import sessionmaker
+realtime = sqla_realtime.Realtime()
+realtime.enable(sessionmaker())
+try:
+    realtime.enable(object())
+except Exception as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert "[not-enableable]" in run.stdout
