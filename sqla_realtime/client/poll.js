@@ -73,7 +73,9 @@ export function open(line) {
   function take(answer) {
     let news = false
     for (const message of answer) {
-      news ||= !/^(hello|ping|subscribed)$/.test(message.type) || message.commits?.length > 0
+      if (abort.signal.aborted) break // it is over; while a poll that is to come is no reason to leave out the rest
+      const { type, id, commits } = message
+      news ||= !/^(hello|ping)$/.test(type) && !(id >= OWN && type === "subscribed" && !commits?.length)
       hear(message)
     }
     for (const channel of joined.values()) if (channel.id === undefined) channel.after = position

@@ -86,7 +86,11 @@ class FakePost {
 
   /** Sends bytes of it. */
   write(text) {
-    this.#controller?.enqueue(new TextEncoder().encode(text))
+    return this.bytes(new TextEncoder().encode(text))
+  }
+
+  bytes(bytes) {
+    this.#controller?.enqueue(bytes)
     return settle()
   }
 
