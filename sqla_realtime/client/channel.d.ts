@@ -100,7 +100,7 @@ export type Change<T = any> = {
      */
     record?: T | undefined;
     changed?: string[] | undefined;
-    cause?: "enter" | "leave" | undefined;
+    cause?: "leave" | "enter" | undefined;
 };
 /**
  * What a "change" event is: one commit's part in one channel.
