@@ -1,117 +1,84 @@
-/** Keyed rows that equal one channel, and who listens to them. */
+/** What a page holds of a channel: rows to read, events to listen to. Each caller has its own, and closes its own. */
 
+/** @param {unknown} error */
 export const report = error => (globalThis.reportError ?? console.error)(error)
 
-export class Emitter {
-  _listeners = new Set()
+/** @param {(event: string) => unknown} now what an event tells, if nothing else */
+export function makeEmitter(now) {
+  /** @type {Set<{event: string, fn: (value: any) => void}>} */
+  const listeners = new Set()
 
-  /**
-   * "status" calls `fn` now, too.
-   * @param {string} event
-   * @param {(value: any) => void} fn
-   * @returns {() => void} ends it
-   */
-  on(event, fn) {
-    const listener = { event, fn }
-    this._listeners.add(listener)
-    if (event !== "change") this._emit(event, null, [listener])
-    return () => void this._listeners.delete(listener)
-  }
-
-  _emit(event, value, listeners = [...this._listeners]) {
-    for (const listener of listeners)
+  /** @param {string} event @param {unknown} [value] @param {Iterable<{event: string, fn: (value: any) => void}>} [to] */
+  function emit(event, value, to = [...listeners]) {
+    for (const listener of to)
       try {
-        if (listener.event === event && this._listeners.has(listener)) listener.fn(value ?? this[event])
+        if (listener.event === event && listeners.has(listener)) listener.fn(value ?? now(event))
       } catch (error) {
         report(error)
       }
   }
+
+  /** @param {string} event @param {(value: any) => void} fn */
+  function on(event, fn) {
+    const listener = { event, fn }
+    listeners.add(listener)
+    if (event !== "change") emit(event, undefined, [listener])
+    return () => void listeners.delete(listener)
+  }
+
+  return { on, emit, listeners }
 }
 
-const keyOf = row => row.class + "\n" + row.id
+/**
+ * @template T
+ * @typedef {object} CollectionEvents
+ * @property {readonly T[]} rows
+ * @property {import("./channel.js").ChannelStatus} status
+ * @property {import("./channel.js").Commit<T>} change once for each commit
+ */
 
-function same(a, b) {
-  if (!a || !b || typeof a !== "object" || Array.isArray(a) !== Array.isArray(b)) return a === b
-  return Object.keys({ ...a, ...b }).every(key => same(a[key], b[key]))
-}
+/**
+ * @template T
+ * @typedef {object} CollectionFields
+ * @property {string} name the channel's
+ * @property {readonly T[]} rows the same array until it changes
+ * @property {import("./channel.js").ChannelStatus} status
+ * @property {import("./channel.js").Reason | null} error why it is refused, or not there yet
+ * @property {(id: string | number) => T | undefined} get
+ * @property {(fn: (rows: readonly T[]) => void) => () => void} subscribe calls `fn` now and at each change; the result ends it
+ * @property {<E extends keyof CollectionEvents<T>>(event: E, fn: (value: CollectionEvents<T>[E]) => void) => () => void} on as
+ *   `subscribe`; "change" is not told now
+ * @property {() => void} retry asks again after a refusal
+ * @property {() => void} close its listeners are told nothing more; a second after its last collection was closed the channel is left
+ */
 
-/** @template [T=any] */
-export class Collection extends Emitter {
-  /** @type {string} */
-  name
-  /** @type {() => void} asks again after a refusal */
-  retry
-  /** @type {() => void} */
-  close
-  /** @type {"loading" | "live" | "stale" | "refused"} */
-  status = "loading"
-  /** @type {{code: string, message: string, fix?: string} | null} */
-  error = null
-  _tries = 0
-  _users = 0
-  #byKey = new Map() // keeps a changed row in its place
-  #classes = new Set()
-  #rows = []
-  #untold = { changes: [] }
+/**
+ * @template [T=any]
+ * @typedef {Readonly<CollectionFields<T>>} Collection
+ */
 
-  /** @returns {readonly T[]} the same until it changes */
-  get rows() {
-    return (this.#rows ??= [...this.#byKey.values()].map(row => row.record))
-  }
-
-  /** @param {string | number} id @returns {T | undefined} */
-  get(id) {
-    for (const kind of this.#classes) {
-      const row = this.#byKey.get(keyOf({ class: kind, id }))
-      if (row) return row.record
-    }
-  }
-
-  /**
-   * Calls `fn` now and at each change.
-   * @param {(rows: readonly T[]) => void} fn
-   * @returns {() => void} ends it
-   */
-  subscribe(fn) {
-    return this.on("rows", fn)
-  }
-
-  _apply(change) {
-    if (change.type === "destroy") this.#byKey.delete(keyOf(change))
-    else if (change.record) this.#byKey.set(keyOf(change), change)
-    else throw new TypeError("no record")
-    this.#classes.add(change.class)
-    this.#rows = null
-    this.#untold.moved = true
-    this.#untold.changes.push(change)
-  }
-
-  /** A snapshot; what is equal stays the same object. */
-  _lay(rows) {
-    const gone = new Map(this.#byKey)
-    const channel = this.name
-    for (const row of rows) {
-      const old = gone.get(keyOf(row))
-      gone.delete(keyOf(row))
-      if (!old || !same(old.record, row.record)) this._apply({ ...row, type: old ? "update" : "create", channel })
-    }
-    for (const { class: kind, id } of gone.values()) this._apply({ type: "destroy", class: kind, id, channel })
-    this.#untold.moved ||= !this._answered
-    this._answered = true
-  }
-
-  _set(status, error = null) {
-    if (status === "stale" && !this._answered) status = "loading"
-    this.#untold.turned ||= status !== this.status || error !== this.error
-    this.status = status
-    this.error = error
-  }
-
-  _tell(commit, origin) {
-    const { changes, moved, turned } = this.#untold
-    this.#untold = { changes: [] }
-    if (turned) this._emit("status")
-    if (changes.length) this._emit("change", { changes, commit, origin })
-    if (moved) this._emit("rows")
+/** @param {import("./channel.js").Channel} channel @param {() => void} retry @param {() => void} left @returns {Collection} */
+export function makeCollection(channel, retry, left) {
+  const { on, emit, listeners } = makeEmitter(event => /** @type {any} */ (channel)[event])
+  channel.users.add(emit)
+  return {
+    name: channel.name,
+    get rows() {
+      return channel.rows
+    },
+    get status() {
+      return channel.status
+    },
+    get error() {
+      return channel.error
+    },
+    get: channel.get,
+    on,
+    subscribe: fn => on("rows", fn),
+    retry,
+    close() {
+      listeners.clear()
+      if (channel.users.delete(emit)) left()
+    },
   }
 }

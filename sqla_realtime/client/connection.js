@@ -1,163 +1,190 @@
-/** A connection that comes back: a table decides, a class acts. A knock has the page's server start this one. */
+/** A connection that comes back: the machine's table decides, this acts. */
 
-import { SUBPROTOCOL, isFinal } from "./codes.js"
+import { report } from "./collection.js"
+import { TABLE, decide, start } from "./machine.js"
 
-const TEN = 10_000
-const START = { state: "idle", status: "connecting", reason: null, connection: null, tries: 0 }
-const be = (status, more) => ({ ...START, state: status, status, ...more })
+/**
+ * @typedef {import("./websocket.js").Transport} Transport
+ * @typedef {(line: import("./websocket.js").Line) => Transport} OpenTransport
+ * @typedef {string | null | undefined} Token
+ *
+ * @typedef {object} Options
+ * @property {string} url
+ * @property {Token | (() => Token | Promise<Token>)} [token]
+ * @property {any} window
+ * @property {readonly string[]} transports the best one first
+ * @property {Record<string, () => OpenTransport | Promise<OpenTransport>>} loaders by name
+ *
+ * What a connection does not know itself.
+ * @typedef {object} Owner
+ * @property {() => string | null} position
+ * @property {() => number} number for a message, never the same
+ * @property {() => void} greet a conversation begins anew
+ * @property {() => any[]} asks the subscribes for what is not live
+ * @property {(message: any) => void} receive
+ * @property {() => void} turn the status or its reason has changed
+ */
 
-/** Full jitter, lest all come back at once. */
-export const backoff = (tries, random, floor) => random * Math.max(+floor || 0, Math.min(30_000, 500 * 2 ** tries))
+const EVENTS = ["online", "offline", "pageshow", "pagehide", "freeze", "resume", "visibilitychange"]
 
-// A decision is [next state, act, wait].
+/** @type {typeof import("./trouble.js") | undefined} */
+let trouble
+import("./trouble.js").then(module => (trouble = module), report)
 
-const dial = s => [{ ...(s.status === "offline" ? s : START), state: "dialing" }, "dial", TEN]
+/** @param {import("./machine.js").State} state */
+export const explain = state => trouble?.explain(state) ?? state.reason
 
-const refuse = (s, { code, message, fix }) => [be("refused", { reason: { code, message, fix } }), "hangup"]
-
-const pause = ({ tries }) => [
-  be("offline", { tries, reason: { code: "offline", message: "This device is offline." } }),
-  "hangup",
-]
-
-function retry(s, { now, random, code = "unreachable", message = "The server cannot be reached." }) {
-  const tries = now - s.since >= TEN ? 0 : s.tries
-  const wait = backoff(tries, random, s.bye?.retry_after_ms)
-  return [be("offline", { tries: tries + 1, reason: { code, message } }), "hangup", wait]
+/** A secret of this client, by which its writes are known as its own. @param {any} window */
+function makeId({ crypto, btoa }) {
+  const bytes = crypto.getRandomValues(new Uint8Array(18))
+  return "c-" + btoa(String.fromCharCode(...bytes)).slice(2).replace(/[+/]/g, "-")
 }
 
-function lost(s, e) {
-  const { code, reason } = s.bye ?? e
-  const why = { code: reason || `closed-${code}`, message: `The connection was closed: ${reason || code}.` }
-  return (isFinal(code) ? refuse : retry)(s, { ...e, ...why })
-}
+/** @param {Options} options @param {Owner} owner */
+export function makeConnection({ window, url, token, transports, loaders }, owner) {
+  const key = "sqla-realtime " + url
+  /** An attempt; what comes of it after its end is ignored. @type {{transport?: Transport}} */
+  let line = {}
+  /** The token that it said hello with, or renewed. @type {string | undefined} */
+  let used
+  /** The id of the last renew. @type {number | undefined} */
+  let renewal
+  /** @type {any} */
+  let alarm
+  const id = makeId(window)
+  /** @type {number | undefined} */
+  let remembered
+  let state = start(transports, (remembered = recall()))
+  let told = state
 
-function admitted(s, { now, ping, connection }) {
-  const limit = (ping > 0 ? ping : 25) * 1000 + TEN
-  return [{ ...s, state: "live", status: "live", reason: null, since: now, heard: now, limit, connection }, null, limit]
-}
+  /** @type {Record<string, () => void>} */
+  const acts = { dial, diagnose, ask, hello, admit, beat, hangup, leave }
 
-const denied = (s, e) =>
-  !s.renewed && /token/.test(e.code) ? [{ ...s, renewed: true }, "hello", TEN] : refuse(s, e)
-
-function listen(s, e) {
-  const wait = s.heard + s.limit - e.now
-  return wait > 0 ? [s, null, wait] : retry(s, e)
-}
-
-const bye = (s, bye) => [{ ...s, bye }]
-const active = { alarm: retry, offline: pause, failed: retry }
-
-const RULES = {
-  idle: { open: dial, want: dial },
-  dialing: {
-    ...active,
-    opened: s => [{ ...s, state: "greeting" }, "hello", TEN],
-    lost: s => [{ ...s, state: "probing" }, "diagnose", TEN],
-  },
-  probing: { ...active, "got error": refuse },
-  greeting: { ...active, lost, "got hello": admitted, "got error": denied, "got bye": bye },
-  live: { ...active, lost, alarm: listen, wake: listen, heard: (s, e) => [{ ...s, heard: e.now }], "got bye": bye },
-  offline: { open: dial, alarm: dial, wake: dial, offline: pause },
-  refused: { open: dial },
-  closed: { open: dial },
-}
-
-export function decide(s, type, e) {
-  if (type === "close") return [be("closed"), "leave"]
-  return RULES[s.state][type]?.(s, e) ?? [s]
-}
-
-const EVENTS = ["online", "offline", "pageshow", "resume", "visibilitychange"]
-
-export class Connection {
-  state = START
-  socket = null // what comes of an earlier one is ignored
-
-  constructor(options) {
-    Object.assign(this, options)
+  /** @param {string} event @param {any} [data] */
+  function step(event, data) {
+    const [next, act, wait] = decide(state, event, { ...data, now: window.Date.now(), random: window.Math.random() })
+    state = next
+    if (act || wait >= 0) window.clearTimeout(alarm)
+    if (wait >= 0) alarm = window.setTimeout(() => step("alarm"), Math.min(wait, 1e9))
+    if (act) acts[act]()
+    // The act may have led further, and told.
+    const { status, reason } = told
+    told = state
+    if (state.status !== status || state.reason.code !== reason.code) owner.turn()
   }
 
-  step(type, data) {
-    const { state, window } = this
-    const [next, act, wait] = decide(state, type, { ...data, now: window.Date.now(), random: window.Math.random() })
-    this.state = next
-    if (state.state === "dialing" && /lost|alarm/.test(type)) this.knock()
-    if (act || wait >= 0) window.clearTimeout(this.alarm)
-    if (wait >= 0) this.alarm = window.setTimeout(() => this.step("alarm"), Math.min(wait, 1e9))
-    this[act]?.()
-    if (state.status !== next.status || state.reason?.code !== next.reason?.code) this.owner._turn(next)
+  /** @param {any[]} messages */
+  function send(messages) {
+    line.transport?.send(messages)
   }
 
-  send(message) {
-    this.socket?.send(JSON.stringify(message))
+  /** @param {{type: string}} event */
+  function onPage({ type }) {
+    if (type in TABLE) step(type)
+    else if (window.document?.visibilityState !== "hidden") step("wake")
   }
 
-  handleEvent({ type }) {
-    if (type === "offline") this.step(type)
-    else if (type === "online" || this.window.document?.visibilityState !== "hidden") this.step("wake")
+  /** Some of them do not bubble, hence capture. @param {"add" | "remove"} verb */
+  function listen(verb) {
+    for (const type of EVENTS) window[`${verb}EventListener`]?.(type, onPage, true)
   }
 
-  dial() {
-    const { window } = this
-    for (const type of EVENTS) window.addEventListener?.(type, this)
-    const socket = (this.socket = new window.WebSocket(this.url, SUBPROTOCOL))
-    const on = (type, fn) => socket.addEventListener(type, e => socket === this.socket && fn(e))
-    on("open", () => this.step("opened"))
-    on("message", e => this.hear(e.data))
-    on("close", ({ code, reason }) => this.step("lost", { code, reason }))
-    // Some send no close event.
-    on("error", () => socket.readyState === 3 && this.step("lost", { code: 1006 }))
-  }
-
-  async hello() {
-    const { socket, token } = this
+  async function dial() {
+    hangup()
+    listen("add")
+    const mine = line
+    /** @type {(event: string) => (data?: any) => void} */
+    const on = event => data => {
+      if (mine === line) step(event, data)
+    }
     try {
-      const used = await (token?.call ? token() : token)
-      if (socket === this.socket) this.send({ type: "hello", token: (this.used = used ?? undefined) })
-    } catch (error) {
-      if (socket === this.socket) this.step("failed", { code: "token-failed", message: String(error) })
+      const loading = loaders[transports[state.rank]]()
+      const open = typeof loading === "function" ? loading : await loading
+      if (mine !== line) return
+      const message = (/** @type {any} */ message) => mine === line && hear(message)
+      line.transport = open({ url, window, opened: on("opened"), lost: on("lost"), message })
+    } catch {
+      on("failed")()
     }
   }
 
-  /** A browser hides why it was refused; a GET tells. */
-  async diagnose() {
-    const { socket, window, url } = this
-    let body
+  async function ask() {
+    const mine = line
+    let why
     try {
-      const answer = await window.fetch(url.replace("ws", "http"))
-      if (/400|403/.test(answer.status)) body = await answer.json()
-    } catch {}
-    if (socket === this.socket) this.step(body?.type === "error" ? "got error" : "failed", body)
+      used = (await (typeof token === "function" ? token() : token)) ?? undefined
+    } catch (error) {
+      why = { code: "token-failed", message: String(error) }
+    }
+    if (mine === line) step(why ? "failed" : "asked", { ...line.transport, why })
   }
 
-  async knock() {
-    const { window, url } = this
+  /** Or, where there was one, a renewal; unless everything begins anew with a hello. */
+  function hello() {
+    const eager = line.transport?.eager
+    owner.greet()
+    if (!state.since || eager) send([{ type: "hello", token: used, connection: id }, ...(eager ? owner.asks() : [])])
+    else if (used) send([{ type: "renew", id: (renewal = owner.number()), token: used }])
+    else step("lost", { reason: "token-expired" }) // a new connection may do without one
+  }
+
+  /** What is only of use where WebSockets do not get through is not loaded elsewhere. */
+  function admit() {
+    if (state.rank || remembered)
+      import("./fallback.js").then(({ settle }) => settle({ window, url, loaders, key }, () => state, step), report)
+    remembered = state.rank
+  }
+
+  function beat() {
+    send([{ type: "ping", position: owner.position() ?? undefined }])
+  }
+
+  async function diagnose() {
+    const mine = line
+    line.transport?.close()
+    const [event, body] = (await trouble?.diagnose(window, url)) ?? ["failed"]
+    if (mine === line) step(event, body)
+  }
+
+  /** @param {any} message */
+  function hear(message) {
+    step("heard")
+    const { type, id: about, channel } = message ?? {}
+    const event = `got ${type}`
+    // An error that names what it is about is none of the connection's.
+    if (event in TABLE && (type !== "error" || (!channel && about === (about && renewal))))
+      step(event, message)
+    if (message && state.state === "live") owner.receive(message)
+  }
+
+  function hangup() {
+    const { transport } = line
+    line = {}
+    transport?.close()
+  }
+
+  function leave() {
+    hangup()
+    listen("remove")
+  }
+
+  /** In this tab an earlier page has found out what works. @returns {number | undefined} */
+  function recall() {
     try {
-      const { origin, pathname } = new URL("realtime.js", url.replace("ws", "http"))
-      const here = window.location.origin
-      if (here !== origin) await window.fetch(here + pathname, { cache: "no-store", redirect: "manual" })
+      const [rank, until] = JSON.parse(window.sessionStorage.getItem(key))
+      if (transports[rank] && window.Date.now() < until) return rank
     } catch {}
   }
 
-  hear(data) {
-    this.step("heard")
-    let message
-    try {
-      message = JSON.parse(data)
-    } catch {}
-    if (!message) return
-    this.step(`got ${message.type}`, message)
-    if (this.state.state === "live") this.owner._receive(message)
-  }
-
-  hangup() {
-    this.socket?.close()
-    this.socket = null
-  }
-
-  leave() {
-    this.hangup()
-    for (const type of EVENTS) this.window.removeEventListener?.(type, this)
+  return {
+    id,
+    step,
+    send,
+    get state() {
+      return state
+    },
+    get used() {
+      return used
+    },
   }
 }

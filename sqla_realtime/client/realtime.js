@@ -1,176 +1,227 @@
 /** `connect()`, and what a client does with messages. */
 
-import { Collection, Emitter, report } from "./collection.js"
-import { Connection, backoff } from "./connection.js"
+import { batch } from "./batch.js"
+import { makeChannel } from "./channel.js"
+import { makeCollection, makeEmitter, report } from "./collection.js"
+import { explain, makeConnection } from "./connection.js"
+import { backoff } from "./machine.js"
+import { isPast, split } from "./milestones.js"
+import { openWebSocket } from "./websocket.js"
 
 /**
- * Without `url` to the server of this module; a `token` function is asked at each attempt.
- * @param {{url?: string, token?: string | (() => string | Promise<string>), window?: any}} [options]
+ * @typedef {import("./types.js").Client} Client
+ * @typedef {import("./types.js").TransportName} TransportName
+ * @typedef {import("./channel.js").Channel} Channel
  */
-export function connect({ url, token, window = globalThis } = {}) {
-  const { href } = new URL(url ?? "ws", url ? window.location?.href : import.meta.url)
-  return new Client({ url: href.replace(/^http/, "ws"), token, window })
+
+/** @type {Record<string, import("./connection.js").Options["loaders"][string]>} */
+const LOADERS = {
+  websocket: () => openWebSocket,
+  sse: async () => (await import("./sse.js")).open,
+  poll: async () => (await import("./poll.js")).open,
 }
+const ALL = /** @type {TransportName[]} */ (Object.keys(LOADERS))
 
-class Client extends Emitter {
-  /** @type {"connecting" | "live" | "offline" | "refused" | "closed"} */
-  status = "connecting"
-  /** @type {{code: string, message: string, fix?: string} | null} */
-  reason = null
+/** How long a channel that nobody shows any more is kept: a page that is drawn anew asks again at once. */
+const LINGER = 1_000
+
+/** @param {import("./types.js").ConnectOptions} [options] @returns {Client} */
+export function connect({ url, token, own = "mark", transports = ALL, window = globalThis } = {}) {
+  const { href } = new URL(url ?? "ws", url ? window.location?.href : import.meta.url)
+  if (!transports.length || !transports.every(name => LOADERS[name])) throw new TypeError(`transports: ${ALL}`)
+
+  /** @type {Map<string, Channel>} */
+  const channels = new Map()
+  /** @type {Set<import("./milestones.js").Milestone>} */
+  const milestones = new Set()
   /** @type {string | null} */
-  connection = null
-  /** @type {string | null} */
-  position = null
-  #channels = new Map()
-  #connection
-  #id = 0
+  let position = null
+  let number = 0
+  /** Whether listeners wait until those have gone on that waited for a position. */
+  let held = false
+  const { on, emit } = makeEmitter(() => client.status)
+  const connection = makeConnection(
+    { url: href.replace(/^http/, "ws"), token, window, transports, loaders: LOADERS },
+    { position: () => position, number: () => ++number, greet, asks, receive, turn },
+  )
 
-  constructor(options) {
-    super()
-    this.#connection = new Connection({ ...options, owner: this })
-  }
-
-  /** Connects now, also after a refusal. */
-  open() {
-    this.#connection.step("open")
-  }
-
-  close() {
-    this.#connection.step("close")
-  }
-
-  /**
-   * @template [T=any]
-   * @param {string} name
-   * @returns {Collection<T>} the same until all closed it
-   */
-  collection(name) {
-    let channel = this.#channels.get(name)
-    if (!channel) {
+  /** @type {Client} */
+  const client = {
+    get status() {
+      return connection.state.status
+    },
+    get reason() {
+      return explain(connection.state)
+    },
+    get transport() {
+      const { status, names, rank } = connection.state
+      return status === "live" ? /** @type {TransportName} */ (names[rank]) : null
+    },
+    get position() {
+      return position
+    },
+    connection: connection.id,
+    headers: { "X-Realtime-Connection": connection.id },
+    open: () => connection.step("open"),
+    close: () => connection.step("close"),
+    on,
+    reached: to =>
+      new Promise((resolve, reject) => {
+        if (!to) return resolve()
+        if (!split(to)[0]) throw new TypeError(`${to} is no position`)
+        milestones.add({ to, from: position, resolve, reject })
+        tell()
+      }),
+    collection(name) {
       if (!/^[\w.~:/%-]{1,255}$/.test(name)) throw new TypeError(`${name} is no channel`)
-      channel = new Collection()
-      channel.name = name
-      channel.retry = () => channel.status === "live" || this.#want(channel)
-      channel.close = () => --channel._users || this.#leave(channel)
-      this.#channels.set(name, channel)
-      this.#want(channel)
-      this.#connection.step("want")
+      const channel = channels.get(name) ?? makeChannel(name)
+      channels.set(name, channel)
+      window.clearTimeout(channel.leaving)
+      const retry = () => channel.status === "live" || want(channel)
+      const collection = makeCollection(channel, retry, () => {
+        if (!channel.users.size) channel.leaving = window.setTimeout(() => drop(channel), LINGER)
+      })
+      if (!channel.asked) queueMicrotask(flush) // one message for all that is asked for in one go
+      connection.step("want")
+      return collection
+    },
+  }
+  return client
+
+  /** @param {Channel} channel */
+  function drop(channel) {
+    const { name, asked } = channel
+    channels.delete(name)
+    part(channel)
+    if (asked && client.status === "live") connection.send([{ type: "unsubscribe", id: ++number, channels: [name] }])
+  }
+
+  /** @param {Channel} channel @param {"stale" | "refused"} [status] @param {Channel["error"]} [error] @param {string | null} [at] */
+  function part(channel, status = "stale", error, at) {
+    window.clearTimeout(channel.timer)
+    channel.turn(status, error)
+    channel.asked = channel.timer = undefined
+    channel.at = at
+  }
+
+  /** @param {Channel} channel */
+  function want(channel) {
+    part(channel)
+    queueMicrotask(flush)
+  }
+
+  function flush() {
+    if (client.status === "live") connection.send(asks())
+    tell()
+  }
+
+  /** Whoever waits for a position goes first: what stood in for its rows is gone when the listeners see them. */
+  function tell() {
+    const behind = [...channels.values()].filter(({ status, error, users }) => status !== "live" && !error && users.size)
+    for (const milestone of milestones) {
+      if ([{ at: position }, ...behind].every(({ at }) => isPast(milestone, at))) milestone.resolve()
+      else if (/refused|closed/.test(client.status)) milestone.reject(new Error(client.reason.message))
+      else continue
+      milestones.delete(milestone)
+      held = true
     }
-    channel._users++
-    return channel
+    if (held) queueMicrotask(emitAll)
+    else emitAll()
   }
 
-  #leave(channel) {
-    const { name } = channel
-    channel._listeners.clear()
-    if (this.#channels.get(name) !== channel) return
-    this.#channels.delete(name)
-    this.#part(channel, "stale")
-    if (this.status === "live") this.#connection.send({ type: "unsubscribe", id: ++this.#id, channels: [name] })
+  function emitAll() {
+    held = false
+    for (const channel of channels.values()) channel.tell(own === "skip")
   }
 
-  #part(channel, status, error, at) {
-    this.#connection.window.clearTimeout(channel._timer)
-    channel._set(status, error)
-    channel._id = channel._timer = null
-    channel._at = at
+  function greet() {
+    for (const channel of channels.values()) if (channel.status !== "refused") channel.asked = undefined
   }
 
-  #want(channel) {
-    this.#part(channel, "stale")
-    queueMicrotask(() => this.#flush()) // one message for all
-  }
-
-  #tell(commit, origin) {
-    for (const channel of this.#channels.values()) channel._tell(commit, origin)
-  }
-
-  #flush() {
-    this.#tell()
-    if (this.status !== "live") return
-    const open = new Map()
-    for (const [name, channel] of this.#channels) {
-      if (channel._id || channel._timer || channel.status === "refused") continue
-      const after = channel._at ?? undefined
-      const message = open.get(after) ?? { type: "subscribe", id: ++this.#id, channels: [], after }
-      open.set(after, message)
-      channel._id = message.id
-      // Limits: 100 channels, 16 KiB.
-      if (message.channels.push(name) < 100 && message.channels.join().length < 15_000) continue
-      this.#connection.send(message)
-      open.delete(after)
+  function asks() {
+    /** @type {[string, string | undefined][]} */
+    const wanted = []
+    for (const channel of channels.values()) {
+      if (channel.status === "refused" && channel.token !== connection.used) part(channel)
+      if (!channel.asked && !channel.timer && channel.status !== "refused" && channel.users.size)
+        wanted.push([channel.name, channel.at ?? undefined])
     }
-    for (const message of open.values()) this.#connection.send(message)
+    const messages = batch(wanted, after => ({ type: "subscribe", id: ++number, channels: [], after }))
+    for (const { id, channels: names } of messages)
+      for (const name of names) /** @type {Channel} */ (channels.get(name)).asked = id
+    return messages
   }
 
-  _turn({ status, reason, connection }) {
-    Object.assign(this, { status, reason, connection })
-    for (const channel of this.#channels.values()) {
-      if (channel.status === "refused") {
-        if (status === "live" && channel._token !== this.#connection.used) this.#part(channel, "stale")
-      }
-      // What was not live is at an older position.
-      else this.#part(channel, "stale", null, channel.status === "live" ? this.position : channel._at)
-    }
-    this.#flush()
-    this._emit("status")
+  function turn() {
+    if (client.status !== "live")
+      for (const channel of channels.values())
+        if (channel.status !== "refused")
+          // What was not live is at an older position.
+          part(channel, "stale", null, channel.status === "live" ? position : channel.at)
+    flush()
+    emit("status")
   }
 
-  /** First all data, then all listeners. */
-  _receive(message) {
-    const { type, commit, position, origin } = message
+  /** First all data, then all listeners. @param {any} message */
+  function receive(message) {
+    if (held) emitAll()
+    const { type } = message
     try {
-      if (typeof commit === "string") this.#apply(message, channel => channel.status === "live")
-      else if (type === "subscribed") this.#subscribed(message)
-      else if (type === "reset") this.#reset(message)
-      else if (type === "error" && (message.id || message.channel)) this.#error(message)
-      else if (type === "ping" && position) this.position = position
+      if (typeof message.commit === "string") apply(message, channel => channel.status === "live")
+      else if (type === "subscribed") subscribed(message)
+      else if (type === "ping") position = message.position ?? position
+      else if (/^(reset|leave)$/.test(type) || (type === "error" && (message.id || message.channel)))
+        for (const channel of channels.values()) end(channel, message)
     } catch (error) {
-      this.position = null // half done: only a snapshot helps
-      this.#connection.step("failed")
+      position = null // half done: only a snapshot helps
+      connection.step("failed")
       report(error)
     }
-    this.#tell(this.position, origin)
+    tell()
   }
 
-  #apply({ commit, changes }, isFor) {
+  /** @param {any} commit @param {(channel: Channel) => boolean} isFor */
+  function apply({ commit, changes, origin }, isFor) {
     for (const change of changes) {
-      const channel = this.#channels.get(change.channel)
-      if (channel && isFor(channel)) channel._apply(change)
+      const channel = channels.get(change.channel)
+      if (channel && isFor(channel)) channel.apply(change, commit, origin === connection.id)
     }
-    this.position = commit
+    position = commit
   }
 
-  #subscribed({ id, position, channels, commits = [] }) {
+  /** Without an id it is the server that has asked its rules again. @param {any} message */
+  function subscribed(message) {
+    const { id, commits = [] } = message
     const recovered = new Set()
-    for (const item of channels) {
-      const channel = this.#channels.get(item.channel)
-      if (!channel || channel._id !== id) continue
+    for (const item of message.channels) {
+      const channel = channels.get(item.channel)
+      if (!channel || (id === undefined ? channel.status !== "live" : channel.asked !== id)) continue
       if (item.recovered) recovered.add(channel)
-      else channel._lay(item.rows)
-      channel._set("live")
-      channel._tries = 0
+      else channel.lay(item.rows, message.position)
+      channel.turn("live")
+      channel.failures = 0
     }
-    for (const commit of commits) this.#apply(commit, channel => recovered.has(channel))
-    this.position = position
+    for (const commit of commits) apply(commit, channel => recovered.has(channel))
+    position = message.position
   }
 
-  #reset({ channels }) {
-    for (const name of channels) {
-      const channel = this.#channels.get(name)
-      if (channel?._id) this.#want(channel)
-    }
-  }
-
-  #error({ id, channel: name, code, message, fix }) {
-    for (const channel of this.#channels.values()) {
-      if ((name ?? channel.name) !== channel.name || (id ?? channel._id) !== channel._id) continue
-      const passing = code === "snapshot-failed"
-      this.#part(channel, passing ? "stale" : "refused", { code, message, fix })
-      channel._token = this.#connection.used
-      if (!passing) continue
-      const wait = backoff(channel._tries++, this.#connection.window.Math.random())
-      channel._timer = this.#connection.window.setTimeout(() => this.#want(channel), wait)
+  /** A reset, a leave or an error, if it is about this channel. @param {Channel} channel @param {any} message */
+  function end(channel, message) {
+    const { name, asked } = channel
+    const { type, channels, code = message.reason, message: text = code, fix } = message
+    const isAbout =
+      type !== "error" ? channels.includes(name) : (message.channel ?? name) === name && (message.id ?? asked) === asked
+    const error = { code, message: text, fix }
+    if (!isAbout) return
+    if (type === "reset") {
+      if (asked) want(channel)
+    } else if (code === "snapshot-failed") {
+      part(channel, "stale", error)
+      channel.timer = window.setTimeout(() => want(channel), backoff(channel.failures++, window.Math.random()))
+    } else {
+      part(channel, "refused", error)
+      channel.token = connection.used
+      if (type === "leave" || code === "forbidden") channel.empty(position)
     }
   }
 }

@@ -62,8 +62,8 @@ def javascript() -> str:
     return (
         "// Generated from protocol/codes.py; do not edit.\n"
         f'export const SUBPROTOCOL = "{SUBPROTOCOL}"\n'
-        "/** Whether a close code means: do not come back. */\n"
-        f"export const isFinal = code => /^(44..|{final})$/.test(code)\n"
+        "/** Whether a close code means: do not come back. @param {unknown} code */\n"
+        f"export const isFinal = code => /^(44..|{final})$/.test(String(code))\n"
     )
 
 

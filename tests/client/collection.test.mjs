@@ -3,7 +3,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { FakeServer, change, livePages, settle } from "./fake-server.mjs"
+import { FakeServer, ID, change, livePages, settle } from "./fake-server.mjs"
 
 const commit = (position, ...changes) => ({ commit: position, changes })
 const titles = rows => rows.map(record => record.title)
@@ -92,13 +92,29 @@ test("subscribe before the first answer is told of nothing, then of an empty ans
   assert.deepEqual(told, [["loading", 0], ["live", 0]])
 })
 
-test("change tells what was done, by which commit and whose", async () => {
+test("change tells what was done, by which commit, and whether it was the page's own", async () => {
   const { server, pages } = await livePages()
   const told = []
   pages.on("change", event => told.push(event))
   const changes = [change("update", "pages", { id: 1, title: "x" })]
-  server.push({ commit: "e.2", origin: "c-7", changes: [...changes, change("create", "other", { id: 9 })] })
-  assert.deepEqual(told, [{ changes, commit: "e.2", origin: "c-7" }])
+  server.push({ commit: "e.2", origin: ID, changes: [...changes, change("create", "other", { id: 9 })] })
+  server.push({ commit: "e.3", changes })
+  server.push({ commit: "e.4", origin: "c-somebody-elses-id-here", changes })
+  assert.deepEqual(told, [
+    { changes, commit: "e.2", own: true },
+    { changes, commit: "e.3", own: false },
+    { changes, commit: "e.4", own: false },
+  ])
+})
+
+test("own changes are skipped where the page wishes it; the rows are told", async () => {
+  const { server, pages } = await livePages({ own: "skip" })
+  const told = []
+  pages.on("change", event => told.push(event.commit))
+  pages.on("rows", rows => told.push(titles(rows)[0]))
+  server.push({ commit: "e.2", origin: ID, changes: [change("update", "pages", { id: 1, title: "mine" })] })
+  server.push({ commit: "e.3", changes: [change("update", "pages", { id: 1, title: "theirs" })] })
+  assert.deepEqual(told, ["First", "mine", "e.3", "theirs"])
 })
 
 test("status is told now and when it changes", async () => {
@@ -126,7 +142,7 @@ test("a snapshot after a reset is laid over by key", async () => {
   assert.equal(pages.get(1), first, "an equal record stays the same object")
   assert.deepEqual(rows, [["First", "Second"], ["First", "Third"]])
   assert.deepEqual(changes, [{
-    commit: "e.5", origin: undefined,
+    commit: "e.5", own: false,
     changes: [change("create", "pages", { id: 3, title: "Third" }), change("destroy", "pages", second)],
   }])
 })
@@ -239,21 +255,88 @@ test("a listener that subscribes while being told does not loop", async () => {
   assert.equal(calls, 1)
 })
 
-test("a closed collection is told nothing and leaves the channel", async () => {
+test("a closed collection is told nothing, and the channel is left a second later", async () => {
   const { server, client, pages } = await livePages()
   let calls = 0
   pages.subscribe(() => calls++)
   server.take()
   pages.close()
-  assert.deepEqual(server.take(), [{ type: "unsubscribe", id: 2, channels: ["pages"] }])
   server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  server.pass(999)
+  assert.deepEqual(server.take(), [])
+  server.pass(1)
+  assert.deepEqual(server.take(), [{ type: "unsubscribe", id: 2, channels: ["pages"] }])
+  server.push(commit("e.3", change("update", "pages", { id: 1, title: "y" })))
   server.push({ type: "unsubscribed", id: 2, channels: ["pages"] })
   assert.equal(calls, 1)
-  assert.deepEqual(titles(pages.rows), ["First", "Second"])
+  assert.equal(pages.rows[0].title, "x")
   assert.equal(pages.status, "stale")
   pages.close()
+  server.pass(1000)
   assert.deepEqual(server.take(), [])
-  assert.notEqual(client.collection("pages"), pages)
+  assert.deepEqual(client.collection("pages").rows, [])
+})
+
+// Sharing.
+
+test("two collections of one name share a subscription and its rows; each closes its own", async () => {
+  const { server, client, pages } = await livePages()
+  server.take()
+  const other = client.collection("pages")
+  assert.notEqual(other, pages)
+  assert.equal(other.status, "live")
+  assert.equal(other.rows, pages.rows)
+  const told = []
+  pages.subscribe(() => told.push("pages"))
+  other.subscribe(() => told.push("other"))
+  pages.close()
+  pages.close()
+  server.pass(5000)
+  told.length = 0
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.deepEqual(told, ["other"])
+  await settle()
+  assert.deepEqual(server.take(), [])
+  other.close()
+  server.pass(1000)
+  assert.deepEqual(server.take(), [{ type: "unsubscribe", id: 2, channels: ["pages"] }])
+})
+
+test("a channel asked for again within a second keeps its rows without a new subscribe", async () => {
+  const { server, client, pages } = await livePages()
+  server.take()
+  pages.close()
+  server.pass(999)
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "meanwhile" })))
+  const again = client.collection("pages")
+  assert.deepEqual([again.status, titles(again.rows)], ["live", ["meanwhile", "Second"]])
+  await settle()
+  server.pass(30_000)
+  assert.deepEqual(server.take(), [])
+})
+
+test("React's double mount asks once", async () => {
+  const server = new FakeServer()
+  const client = server.connect()
+  client.collection("pages").close()
+  const pages = client.collection("pages")
+  await server.accept()
+  assert.deepEqual(server.take(), [{ type: "subscribe", id: 1, channels: ["pages"] }])
+  server.snapshot("e.1", { pages: [] })
+  server.pass(5000)
+  assert.equal(pages.status, "live")
+  assert.deepEqual(server.take(), [])
+})
+
+test("what nobody shows any more is not asked for when the connection comes back, but kept for its second", async () => {
+  const { server, client, pages } = await livePages()
+  pages.close()
+  await server.blink()
+  assert.deepEqual(server.take(), [])
+  const again = client.collection("pages")
+  await settle()
+  assert.deepEqual(server.take(), [{ type: "subscribe", id: 2, channels: ["pages"], after: "e.1" }])
+  assert.deepEqual(titles(again.rows), ["First", "Second"])
 })
 
 test("a record's strange names are only names", async () => {

@@ -1,10 +1,9 @@
-/** Coming and coming back: the table's decisions alone, then the same with sockets, clocks and a browser's events. */
+/** Coming and coming back over a WebSocket, with sockets, clocks and a browser's events. */
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
 
-import { Connection, backoff, decide } from "../../sqla_realtime/client/connection.js"
-import { FakeServer, change, livePages, settle } from "./fake-server.mjs"
+import { FakeServer, ID, change, livePages, settle } from "./fake-server.mjs"
 
 const refusal = { type: "error", code: "origin-refused", message: "Not from there.", fix: "Add it to origins." }
 const json = (status, body) => async () => new Response(JSON.stringify(body), { status })
@@ -14,78 +13,6 @@ async function refusedClient() {
   server.drop(4400)
   return { server, client }
 }
-
-// The table.
-
-const at = { now: 0, random: 0.5 }
-const idle = new Connection({}).state
-
-function run(...events) {
-  let decision = [idle]
-  for (const [type, data] of events) decision = decide(decision[0], type, { ...at, ...data })
-  const [{ state, status }, act, wait] = decision
-  return [state, status, act, wait]
-}
-
-const dialed = [["want"]]
-const opened = [...dialed, ["opened"]]
-const live = [...opened, ["got hello", { ping: 25 }]]
-const down = [...live, ["lost", { code: 1006 }]]
-const never = [...dialed, ["lost", { code: 1006 }]]
-const refused = [...live, ["lost", { code: 4400 }]]
-const waiting = wait => ["offline", "offline", "hangup", wait]
-const leaving = retry_after_ms => [...live, ["got bye", { code: 4500, retry_after_ms }], ["lost", { code: 4500 }]]
-
-for (const [name, events, expected] of [
-  ["idle waits for a wish", [["wake"]], ["idle", "connecting", undefined, undefined]],
-  ["a wish dials", dialed, ["dialing", "connecting", "dial", 10_000]],
-  ["a second wish does not", [...dialed, ["want"], ["open"]], ["dialing", "connecting", undefined, undefined]],
-  ["an open socket greets", opened, ["greeting", "connecting", "hello", 10_000]],
-  ["an answered hello is life", live, ["live", "live", null, 35_000]],
-  ["a socket that never opened is asked about", never, ["probing", "connecting", "diagnose", 10_000]],
-  ["a refusal is final", [...never, ["got error", refusal]], ["refused", "refused", "hangup", undefined]],
-  ["no answer is a retry", [...never, ["failed"]], waiting(250)],
-  ["an answer that takes too long is a retry", [...never, ["alarm"]], waiting(250)],
-  ["dialing too long is a retry", [...dialed, ["alarm"]], waiting(250)],
-  ["greeting too long is a retry", [...opened, ["alarm"]], waiting(250)],
-  ["a lost connection waits", down, waiting(250)],
-  ["and dials again, still offline for people", [...down, ["alarm"]], ["dialing", "offline", "dial", 10_000]],
-  ["it dials at once when the browser wakes", [...down, ["wake"]], ["dialing", "offline", "dial", 10_000]],
-  ["or when it is told to", [...down, ["open"]], ["dialing", "offline", "dial", 10_000]],
-  ["offline ends a wait without a new one", [...down, ["offline"]], waiting(undefined)],
-  ["offline ends a life", [...live, ["offline"]], waiting(undefined)],
-  ["offline ends an attempt", [...dialed, ["offline"]], waiting(undefined)],
-  ["a final close is final", refused, ["refused", "refused", "hangup", undefined]],
-  ["refused does not wake", [...refused, ["wake"]], ["refused", "refused", undefined, undefined]],
-  ["refused does not want", [...refused, ["want"]], ["refused", "refused", undefined, undefined]],
-  ["refused opens", [...refused, ["open"]], ["dialing", "connecting", "dial", 10_000]],
-  ["close closes", [...live, ["close"]], ["closed", "closed", "leave", undefined]],
-  ["closed does not wake", [...live, ["close"], ["wake"]], ["closed", "closed", undefined, undefined]],
-  ["closed opens", [...live, ["close"], ["open"]], ["dialing", "connecting", "dial", 10_000]],
-  [
-    "bye gives the code if the close does not",
-    [...live, ["got bye", { code: 4400 }], ["lost", { code: 1006 }]],
-    ["refused", "refused", "hangup", undefined],
-  ],
-  ["bye asks for a wait", leaving(8000), waiting(4000)],
-  ["bye cannot shorten the wait", leaving(-8), waiting(250)],
-  ["bye's nonsense is nothing", leaving("soon"), waiting(250)],
-  ["a ping that is no number is 25", [...opened, ["got hello", { ping: "x" }]], ["live", "live", null, 35_000]],
-])
-  test(name, () => assert.deepEqual(run(...events), expected))
-
-test("the jitter is full: from nothing to the doubling limit, 30 s at most", () => {
-  const limits = { 0: 500, 1: 1000, 2: 2000, 5: 16_000, 6: 30_000, 60: 30_000, 2000: 30_000 }
-  for (const [tries, limit] of Object.entries(limits)) {
-    assert.equal(backoff(tries, 0), 0)
-    assert.equal(backoff(tries, 1), limit)
-  }
-})
-
-test("deciding changes nothing but by returning it", () => {
-  const before = Object.freeze({ ...idle })
-  assert.notEqual(decide(before, "want", at)[0], before)
-})
 
 // With sockets.
 
@@ -152,7 +79,8 @@ for (const code of [4400, 4499, 1002, 1003, 1007, 1008, 1009, 1010])
     server.drop(code)
     assert.equal(client.status, "refused")
     const message = `The connection was closed: ${code}.`
-    assert.deepEqual(client.reason, { code: `closed-${code}`, message, fix: undefined })
+    const fix = "When that is put right, open() connects again."
+    assert.deepEqual(client.reason, { code: `closed-${code}`, message, fix })
     for (const event of ["online", "pageshow", "visibilitychange"]) server.event(event)
     server.pass(3_600_000)
     assert.equal(server.sockets.length, 1)
@@ -166,7 +94,7 @@ for (const code of [1000, 1001, 1006, 1011, 4500, 4501, 4502, 4503, 4504])
     server.pass(500)
     await server.accept()
     assert.equal(client.status, "live")
-    assert.equal(client.reason, null)
+    assert.equal(client.reason.code, "live")
   })
 
 test("the server's name for a close is the reason's code", async () => {
@@ -183,7 +111,7 @@ test("a refused client can be opened again", async () => {
   const { server, client } = await refusedClient()
   client.open()
   assert.equal(client.status, "connecting")
-  assert.equal(client.reason, null)
+  assert.equal(client.reason.code, "connecting")
   await server.accept()
   assert.equal(client.status, "live")
 })
@@ -196,6 +124,7 @@ test("an attempt that takes 10 s is given up", async () => {
   assert.equal(server.socket.closedBy, null)
   server.pass(1)
   assert.equal(server.socket.closedBy, "client")
+  await settle()
   assert.equal(client.status, "offline")
   assert.equal(client.reason.code, "unreachable")
 })
@@ -205,10 +134,12 @@ test("so is a server that does not answer hello", async () => {
   server.connect().open()
   server.pass(9_000)
   await server.open()
+  const [socket] = server.sockets
   server.pass(9_999)
-  assert.equal(server.socket.closedBy, null)
+  assert.equal(socket.closedBy, null)
   server.pass(1)
-  assert.equal(server.socket.closedBy, "client")
+  assert.equal(socket.closedBy, "client")
+  assert.equal(server.sockets.length, 2)
 })
 
 test("silence for ping and 10 s more is death; any message is life", async () => {
@@ -307,14 +238,10 @@ for (const status of [400, 403])
   })
 
 for (const [name, answer] of [
-  ["that the server is fine (426)", json(426, { type: "error", code: "upgrade-required", message: "As a WebSocket." })],
   ["by somebody else (502)", json(502, refusal)],
-  ["with another JSON", json(403, { detail: "no" })],
-  ["with null", json(403, null)],
-  ["with a page", async () => new Response("<h1>Forbidden</h1>", { status: 403 })],
   ["by nobody", async () => Promise.reject(new TypeError("Failed to fetch"))],
 ])
-  test(`answered ${name} the client tries again`, async () => {
+  test(`answered ${name} the client tries again later`, async () => {
     const server = new FakeServer()
     const client = server.connect()
     server.answer = answer
@@ -325,6 +252,25 @@ for (const [name, answer] of [
     assert.deepEqual(server.waits, [250])
     server.pass(250)
     assert.equal(server.sockets.length, 2)
+  })
+
+for (const [name, answer] of [
+  ["that the server is fine (426)", json(426, { type: "error", code: "upgrade-required", message: "As a WebSocket." })],
+  ["with another JSON", json(403, { detail: "no" })],
+  ["with null", json(403, null)],
+  ["with a page", async () => new Response("<h1>Forbidden</h1>", { status: 403 })],
+])
+  test(`answered ${name} it tries once more at once, then without WebSocket`, async () => {
+    const server = new FakeServer()
+    const client = server.connect()
+    server.answer = answer
+    client.open()
+    server.drop()
+    await settle()
+    assert.deepEqual([client.status, server.sockets.length, server.posts.length], ["connecting", 2, 0])
+    server.drop()
+    await server.loaded(() => server.posts.length)
+    assert.deepEqual([client.status, server.sockets.length, server.posts[0].name], ["connecting", 2, "sse"])
   })
 
 test("a connection that was open is not asked about", async () => {
@@ -453,16 +399,16 @@ test("without a token hello has none", async () => {
     const server = new FakeServer()
     server.connect({ token }).open()
     await server.open()
-    assert.deepEqual(server.sent, [{ type: "hello" }])
+    assert.deepEqual(server.sent, [{ type: "hello", connection: ID }])
   }
 })
 
 test("a token function is asked anew for every attempt", async () => {
   let asked = 0
   const { server } = await livePages({ token: async () => `t${++asked}` })
-  assert.deepEqual(server.sent[0], { type: "hello", token: "t1" })
+  assert.deepEqual(server.sent[0], { type: "hello", token: "t1", connection: ID })
   await server.blink()
-  assert.deepEqual(server.sent[0], { type: "hello", token: "t2" })
+  assert.deepEqual(server.sent[0], { type: "hello", token: "t2", connection: ID })
 })
 
 for (const code of ["token-expired", "bad-token"])
@@ -474,7 +420,7 @@ for (const code of ["token-expired", "bad-token"])
     await server.open()
     server.push({ type: "error", code, message: "Too old." })
     await settle()
-    assert.deepEqual(server.sent, [{ type: "hello", token: "t1" }, { type: "hello", token: "t2" }])
+    assert.deepEqual(server.sent.map(({ type, token }) => [type, token]), [["hello", "t1"], ["hello", "t2"]])
     assert.equal(client.status, "connecting")
     server.push({ type: "hello", connection: "c-1", ping: 25 })
     assert.equal(client.status, "live")
@@ -497,7 +443,11 @@ test("the second time it is refused, and the sentence is the server's", async ()
     await settle()
   }
   assert.equal(client.status, "refused")
-  assert.deepEqual(client.reason, { code: "token-expired", message: "Second.", fix: undefined })
+  assert.deepEqual(client.reason, {
+    code: "token-expired",
+    message: "Second.",
+    fix: "When that is put right, open() connects again.",
+  })
   assert.equal(server.socket.closedBy, "client")
   assert.equal(server.sent.length, 2)
 })
@@ -524,7 +474,8 @@ for (const [name, token] of Object.entries(failing))
     client.open()
     await server.open()
     assert.equal(client.status, "offline")
-    assert.deepEqual(client.reason, { code: "token-failed", message: "Error: no network" })
+    const fix = "It is tried again by itself; see why the token function fails."
+    assert.deepEqual(client.reason, { code: "token-failed", message: "Error: no network", fix })
     assert.deepEqual(server.waits, [250])
   })
 
@@ -541,7 +492,7 @@ test("what a token function says after its attempt is not heard", async () => {
   await server.open()
   fails[0](new Error("late"))
   await settle()
-  assert.equal(client.reason.code, "unreachable")
+  assert.equal(client.reason.code, "token-slow")
   server.pass(10_500)
   await server.open()
   tokens[1]("old")
@@ -549,7 +500,7 @@ test("what a token function says after its attempt is not heard", async () => {
   assert.deepEqual([first.sent, server.sent], [[], []])
   tokens[2]("new")
   await settle()
-  assert.deepEqual(server.sent, [{ type: "hello", token: "new" }])
+  assert.deepEqual(server.sent, [{ type: "hello", token: "new", connection: ID }])
 })
 
 // The browser.
@@ -558,7 +509,7 @@ test("offline pauses, online goes on at once", async () => {
   const { server, client, pages } = await livePages()
   server.event("offline")
   assert.equal(client.status, "offline")
-  assert.deepEqual(client.reason, { code: "offline", message: "This device is offline." })
+  assert.equal(client.reason.message, "This device is offline.")
   assert.equal(pages.status, "stale")
   assert.equal(server.socket.closedBy, "client")
   server.pass(3_600_000)
@@ -608,7 +559,7 @@ test("a closed client is closed, and the browser's events are let go", async () 
   client.on("status", status => told.push(status))
   client.close()
   assert.equal(client.status, "closed")
-  assert.equal(client.connection, null)
+  assert.equal(client.connection, ID)
   assert.equal(pages.status, "stale")
   assert.equal(server.socket.closedBy, "client")
   for (const event of ["offline", "online", "pageshow"]) server.event(event)
@@ -634,7 +585,7 @@ test("a status that stays is not told again", async () => {
     await settle()
     server.pass(30_000)
   }
-  assert.deepEqual(told, [["connecting", undefined], ["offline", "unreachable"]])
+  assert.deepEqual(told, [["connecting", "idle"], ["connecting", "connecting"], ["offline", "unreachable"]])
   server.event("offline")
   assert.deepEqual(told.at(-1), ["offline", "offline"], "another reason is news")
 })

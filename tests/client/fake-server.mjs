@@ -8,17 +8,22 @@
 
 import { connect } from "../../sqla_realtime/client/realtime.js"
 
+// The client does not wait for its sentences; a test of them would.
+await import("../../sqla_realtime/client/trouble.js")
+
+/** The id that every client makes up here: nothing is random. */
+export const ID = "c-AAAAAAAAAAAAAAAAAAAAAA"
+
 /** Lets everything that is ready happen: promises, microtasks, streams. */
 export const settle = () => new Promise(resolve => setImmediate(resolve))
 
-class FakeSocket extends EventTarget {
+class FakeSocket {
   readyState = 0
   sent = []
   taken = 0
   closedBy = null
 
   constructor(url, protocol) {
-    super()
     this.url = url
     this.protocol = protocol
   }
@@ -34,21 +39,93 @@ class FakeSocket extends EventTarget {
   }
 
   fire(type, fields) {
-    this.dispatchEvent(Object.assign(new Event(type), fields))
+    this[`on${type}`]?.(Object.assign(new Event(type), fields))
   }
+}
+
+/** A POST of the client's: its body, and what becomes of it. `answer()` ends it, `push()` sends a message of a stream. */
+class FakePost {
+  ended = false
+  #controller
+  #resolve
+  #reject
+
+  constructor(url, { body, signal, ...options }) {
+    const { pathname } = new URL(url)
+    Object.assign(this, { url, name: pathname.split("/").at(-1), body: JSON.parse(body), options })
+    this.answered = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    signal?.addEventListener("abort", () => {
+      this.ended = this.aborted = true
+      this.#reject(new DOMException("aborted", "AbortError"))
+      this.#controller?.error(new DOMException("aborted", "AbortError"))
+      this.#controller = null
+    })
+  }
+
+  answer(status, body) {
+    this.ended = true
+    this.#resolve(new Response(body === undefined ? null : JSON.stringify(body), { status }))
+    return settle()
+  }
+
+  fail() {
+    this.ended = true
+    this.#reject(new TypeError("Failed to fetch"))
+    return settle()
+  }
+
+  /** Begins a stream, of which nothing has come yet. */
+  stream() {
+    const body = new ReadableStream({ start: controller => (this.#controller = controller) })
+    this.#resolve(new Response(body, { status: 200, headers: { "Content-Type": "text/event-stream" } }))
+    return settle()
+  }
+
+  /** Sends bytes of it. */
+  write(text) {
+    return this.bytes(new TextEncoder().encode(text))
+  }
+
+  bytes(bytes) {
+    this.#controller?.enqueue(bytes)
+    return settle()
+  }
+
+  push(message) {
+    return this.write(`data: ${typeof message === "string" ? message : JSON.stringify(message)}\n\n`)
+  }
+
+  end() {
+    this.ended = true
+    this.#controller?.close()
+    return settle()
+  }
+}
+
+class FakeStorage {
+  items = new Map()
+  getItem = key => this.items.get(key) ?? null
+  setItem = (key, value) => void this.items.set(key, value)
+  removeItem = key => void this.items.delete(key)
 }
 
 export class FakeServer extends EventTarget {
   sockets = []
   fetched = []
   knocks = []
+  posts = []
   random = 0.5
   time = 1_000_000
-  connections = 0
   location = new URL("https://app.example/page")
   document = { visibilityState: "visible" }
   Date = { now: () => this.time }
   Math = { random: () => this.random }
+  crypto = { getRandomValues: bytes => bytes.fill(0) }
+  btoa = btoa
+  sessionStorage = new FakeStorage()
   #timers = new Map()
   #timer = 0
 
@@ -68,6 +145,10 @@ export class FakeServer extends EventTarget {
     /** What the page's own server answers a knock. */
     this.answerKnock = async () => new Response(null, { status: 204 })
     this.fetch = (url, options) => {
+      if (options?.method === "POST") {
+        this.posts.push(new FakePost(url, options))
+        return this.posts.at(-1).answered
+      }
       if (options) {
         this.knocks.push({ url, ...options })
         return this.answerKnock()
@@ -104,6 +185,14 @@ export class FakeServer extends EventTarget {
     this.time = end
   }
 
+  /** Waits until a module that is loaded on demand has done something. */
+  async loaded(hasHappened) {
+    for (let turn = 0; !hasHappened(); turn++) {
+      if (turn > 10_000) throw new Error(`Never happened: ${hasHappened}`)
+      await settle()
+    }
+  }
+
   connect(options) {
     return connect({ url: "wss://server.example/realtime/ws", window: this, ...options })
   }
@@ -116,12 +205,12 @@ export class FakeServer extends EventTarget {
     return this.socket.sent
   }
 
-  /** What was sent since the last call, without `hello`. */
+  /** What was sent since the last call, but hellos and pings. */
   take() {
     const { socket } = this
     const news = socket.sent.slice(socket.taken)
     socket.taken = socket.sent.length
-    return news.filter(message => message.type !== "hello")
+    return news.filter(({ type }) => type !== "hello" && type !== "ping")
   }
 
   /** Opens the socket; the client says hello. */
@@ -134,7 +223,7 @@ export class FakeServer extends EventTarget {
   /** Opens the socket and admits the client. */
   async accept(ping = 25) {
     await this.open()
-    this.push({ type: "hello", connection: `c-${++this.connections}`, ping })
+    this.push({ type: "hello", connection: this.sent.findLast(message => message.type === "hello").connection, ping })
     await settle()
   }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 
 import { connect } from "../../sqla_realtime/client/realtime.js"
-import { FakeServer, change, row, settle } from "./fake-server.mjs"
+import { FakeServer, ID, change, row, settle } from "./fake-server.mjs"
 
 async function twoChannels() {
   const server = new FakeServer()
@@ -47,19 +47,6 @@ test("a name that is no channel's is refused on the spot", () => {
   client.collection("x".repeat(255))
 })
 
-test("one name is one collection until all who asked for it have closed it", async () => {
-  const { server, client, a, b } = await twoChannels()
-  assert.equal(client.collection("a"), a)
-  assert.notEqual(a, b)
-  a.close()
-  assert.deepEqual(server.take(), [])
-  assert.equal(client.collection("a"), a)
-  a.close()
-  a.close()
-  assert.deepEqual(server.take().map(message => message.type), ["unsubscribe"])
-  assert.notEqual(client.collection("a"), a)
-})
-
 // Asking.
 
 test("what a page asks for in one go is one message", async () => {
@@ -79,7 +66,7 @@ test("nothing is asked before the client is admitted", async () => {
   const server = new FakeServer()
   server.connect().collection("a")
   await server.open()
-  assert.deepEqual(server.sent, [{ type: "hello" }])
+  assert.deepEqual(server.sent, [{ type: "hello", connection: ID }])
 })
 
 test("nothing is heard before the client is admitted", async () => {
@@ -202,13 +189,14 @@ test("coming back resumes everything from one position", async () => {
   a.on("change", event => seen.push(event))
   seen.length = 0
   const commits = [
-    { commit: "e.4", changes: [change("create", "a", { id: 2, n: 4 })], origin: "c-x" },
+    { commit: "e.4", changes: [change("create", "a", { id: 2, n: 4 })], origin: ID },
     { commit: "e.5", changes: [change("update", "b", { id: 1, n: 5 }), change("create", "a", { id: 3, n: 5 })] },
   ]
   const channels = [{ channel: "a", recovered: true }, { channel: "b", recovered: true }]
   server.push({ type: "subscribed", id: 2, position: "e.6", channels, commits })
   const changes = [commits[0].changes[0], commits[1].changes[1]]
-  assert.deepEqual(seen, [{ changes, commit: "e.6", origin: undefined }, [3, 5]], "once, and in one step")
+  const told = changes.map((one, i) => ({ changes: [one], commit: `e.${i + 4}`, own: i === 0 }))
+  assert.deepEqual(seen, [...told, [3, 5]], "each commit, after all were applied, and the rows once")
   assert.equal(a.get(1), record)
   assert.equal(client.position, "e.6")
   assert.deepEqual([a.status, b.status], ["live", "live"])
@@ -284,6 +272,7 @@ test("a reset channel has no position to resume from", async () => {
 test("answers to an older subscribe are not heard", async () => {
   const { server, client, a } = await twoChannels()
   a.close()
+  server.pass(1000)
   const again = client.collection("a")
   await settle()
   assert.deepEqual(server.take(), [
@@ -317,6 +306,7 @@ test("an answer for a closed collection is not heard", async () => {
   const c = client.collection("c")
   await settle()
   c.close()
+  server.pass(1000)
   server.snapshot("e.2", { c: [{ id: 1 }] }, 2)
   assert.equal(c.rows.length, 0)
 })
@@ -350,14 +340,38 @@ test("an error with a channel refuses that channel alone", async () => {
   assert.deepEqual(server.take(), [], "what is live needs no retry")
 })
 
-test("a channel that is taken away keeps its rows, and says why", async () => {
-  const { server, a } = await twoChannels()
+test("a channel that is forbidden loses its rows, and says why", async () => {
+  const { server, a, b } = await twoChannels()
   const told = []
   a.on("status", status => told.push([status, a.error?.code]))
+  a.on("rows", rows => told.push(rows.length))
+  a.on("change", ({ changes }) => told.push(changes.map(one => one.type)))
   server.push(forbidden)
   server.push({ commit: "e.2", changes: both(2) })
-  assert.deepEqual(told, [["live", undefined], ["refused", "forbidden"]])
-  assert.equal(a.get(1).n, 1)
+  assert.deepEqual(told, [["live", undefined], 1, ["refused", "forbidden"], ["destroy"], 0])
+  assert.deepEqual([b.status, b.get(1).n], ["live", 2])
+})
+
+test("so does one that the server takes away, the others go on", async () => {
+  for (const reason of ["forbidden", "from the future"]) {
+    const { server, client, a, b } = await twoChannels()
+    server.push({ type: "leave", channels: ["a", "elsewhere"], reason })
+    server.push({ commit: "e.2", changes: both(2) })
+    assert.deepEqual([a.status, a.error.code, a.rows, b.status, b.get(1).n], ["refused", reason, [], "live", 2])
+    await server.blink()
+    assert.deepEqual(server.take(), [{ type: "subscribe", id: 2, channels: ["b"], after: "e.2" }])
+    a.retry()
+    assert.equal(a.status, "loading")
+    await settle()
+    assert.deepEqual(server.take(), [{ type: "subscribe", id: 3, channels: ["a"] }], "a position would promise rows")
+    assert.equal(client.status, "live")
+  }
+})
+
+test("one that has too many rows by now keeps those that it has", async () => {
+  const { server, a } = await twoChannels()
+  server.push({ ...forbidden, code: "snapshot-too-large" })
+  assert.deepEqual([a.status, a.rows.length], ["refused", 1])
 })
 
 for (const [name, token, asks] of [
@@ -465,7 +479,7 @@ test("what is no message, or not known, is not heard", async () => {
   server.socket.fire("message", { data: new ArrayBuffer(4) })
   server.push({ type: "close" })
   server.push({ type: "hello", connection: "again", ping: 1 })
-  assert.deepEqual([client.status, client.position, client.connection, a.rows.length], ["live", "e.1", "c-1", 1])
+  assert.deepEqual([client.status, client.position, client.connection, a.rows.length], ["live", "e.1", ID, 1])
 })
 
 test("a message that breaks the protocol half-way costs the connection, and all is read afresh", async t => {
@@ -512,7 +526,7 @@ test("PROTOCOL.md's conversation, as it stands there", async () => {
   const pages = client.collection("projects/5/pages")
   await server.accept()
   assert.deepEqual(server.sent, [
-    { type: "hello", token: "eyJ..." },
+    { type: "hello", token: "eyJ...", connection: ID },
     { type: "subscribe", id: 1, channels: ["projects/5/pages"] },
   ])
   const first = { id: 1, project_id: 5, title: "First" }
@@ -524,5 +538,5 @@ test("PROTOCOL.md's conversation, as it stands there", async () => {
   assert.deepEqual(pages.rows, [record])
   await server.blink()
   assert.deepEqual(server.take(), [{ type: "subscribe", id: 2, channels: ["projects/5/pages"], after: "k3f9.1043" }])
-  assert.equal(client.connection, "c-2")
+  assert.equal(client.connection, ID)
 })

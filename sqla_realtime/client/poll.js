@@ -1,0 +1,140 @@
+/** Messages over long polls: each brings all channels and their position, so that it does not matter who answers. */
+
+import { batch } from "./batch.js"
+import { errorOf, post } from "./fallback.js"
+
+/** Subscribes of this module have ids from here on; those of the client are small. */
+const OWN = 2 ** 52
+/** An answer that says nothing new and comes sooner than this does not lead to the next poll at once. */
+const PAUSE = 1_000
+
+/** @param {import("./websocket.js").Line} line @returns {import("./websocket.js").Transport} */
+export function open(line) {
+  const { window } = line
+  let abort = new AbortController()
+  /** @type {any} */
+  let hello
+  let greeted = false
+  /** What the client has joined: `id` until it is answered. @type {Map<string, {id?: number, after?: string}>} */
+  const joined = new Map()
+  /** @type {string | undefined} */
+  let position
+  queueMicrotask(line.opened)
+
+  /** A poll that is under way has been overtaken: it would not be answered before there is news. */
+  function begin() {
+    abort.abort()
+    const { signal } = (abort = new AbortController())
+    // Not before an answer that is just being told has been told.
+    queueMicrotask(() => poll(signal))
+  }
+
+  /** @param {AbortSignal} signal */
+  async function poll(signal) {
+    while (!signal.aborted) {
+      const soon = window.Date.now() + PAUSE
+      let why, news
+      try {
+        const response = await post(line, "poll", body(), signal)
+        const answer = response.ok && (await response.json())
+        if (!answer) why = await errorOf(response)
+        if (signal.aborted) return
+        if (answer) news = take(answer)
+      } catch {}
+      if (signal.aborted) return
+      if (news === undefined) return fail(why)
+      if (!news && window.Date.now() < soon) await new Promise(resolve => window.setTimeout(resolve, PAUSE))
+    }
+  }
+
+  /** @param {{type?: string, code?: string, message?: string}} [why] */
+  function fail({ type, code, message } = {}) {
+    abort.abort()
+    if (type && !greeted) line.message({ type, code, message })
+    else line.lost({ code: type ? 4400 : code ? 4500 : 1006, reason: code, message })
+  }
+
+  function body() {
+    let own = OWN
+    /** @type {Map<number | undefined, string | undefined>} */
+    const afters = new Map()
+    for (const { id, after } of joined.values()) afters.set(id, after)
+    /** @type {[string, number | undefined][]} */
+    const wanted = [...joined].map(([name, { id }]) => [name, id])
+    const make = (/** @type {number | undefined} */ id) => ({ type: "subscribe", id: id ?? own++, channels: [], after: afters.get(id) })
+    const messages = [hello, ...batch(wanted, make)]
+    const urgent = !greeted || [...afters.keys()].some(id => id !== undefined)
+    // What the client waits for is answered at once, by a pong where there is nothing else to say.
+    if (urgent) messages.push({ type: "ping" })
+    return messages
+  }
+
+  /** @param {any[]} answer @returns {boolean} whether there was news */
+  function take(answer) {
+    let news = false
+    for (const message of answer) {
+      if (abort.signal.aborted) break // it is over; while a poll that is to come is no reason to leave out the rest
+      const { type, id, commits } = message
+      news ||= !/^(hello|ping)$/.test(type) && !(id >= OWN && type === "subscribed" && !commits?.length)
+      hear(message)
+    }
+    for (const channel of joined.values()) if (channel.id === undefined) channel.after = position
+    return news
+  }
+
+  /** @param {any} message */
+  function hear(message) {
+    const { type, id, channels, commit } = message
+    const own = id >= OWN
+    position = commit ?? message.position ?? position
+    if (type === "hello") {
+      if (greeted) return
+      greeted = true
+    } else if (type === "subscribed") {
+      for (const { channel } of channels) {
+        const one = joined.get(channel)
+        if (one && (own || one.id === id)) one.id = undefined
+      }
+    } else if (type === "error") return hearError(message)
+    else if (type === "reset" || type === "leave") for (const name of channels) joined.delete(name)
+    else if (type === "needs_auth") abort.abort()
+    line.message(own ? { ...message, id: undefined } : message)
+    if (type === "bye") fail({ code: message.reason })
+  }
+
+  /** @param {any} error */
+  function hearError(error) {
+    const { id, channel, code } = error
+    const own = id >= OWN
+    if (channel) {
+      if (own || joined.get(channel)?.id === id) joined.delete(channel)
+      line.message(own ? { ...error, id: undefined } : error)
+    } else if (own) fail({ code })
+    else if (id !== undefined) {
+      for (const [name, one] of joined) if (one.id === id) joined.delete(name)
+      line.message(error)
+    } else if (greeted && /token/.test(code)) {
+      // Between two polls it has expired.
+      abort.abort()
+      line.message({ type: "needs_auth", reason: code })
+    } else fail(error)
+  }
+
+  return {
+    eager: true,
+    patience: 40_000,
+    send(messages) {
+      for (const message of messages) {
+        const { type, id, channels, after } = message
+        if (type === "hello") {
+          hello = message
+          greeted = false
+          joined.clear()
+        } else if (type === "subscribe") for (const name of channels) joined.set(name, { id, after })
+        else if (type === "unsubscribe") for (const name of channels) joined.delete(name)
+      }
+      if (messages.some(({ type }) => type === "hello" || type === "subscribe")) begin()
+    },
+    close: () => abort.abort(),
+  }
+}
