@@ -26,7 +26,17 @@ def test_after_a_statement_of_its_own_the_row_is_read(engine: Engine) -> None:
     assert capture.told() == [[BIG]]
 
 
-def test_after_raw_sql_of_anybody_on_the_connection_it_is_read(engine: Engine) -> None:
+def test_after_raw_sql_it_is_read(engine: Engine) -> None:
+    capture = capture_of(engine)
+    add(capture)
+    with capture.sessions.begin() as session:
+        session.add(Thing(id=2, shelf=1, name="b"))
+        session.flush()
+        session.execute(text("UPDATE thing SET name = 'B' WHERE id = 2"))
+    assert capture.told() == [[BIG, f"invalidate {CHANNEL}"]]
+
+
+def test_after_a_stranger_wrote_on_the_connection_it_is_read(engine: Engine) -> None:
     """Somebody who is not followed shares it: what is told of our row is the row all the same."""
     capture = capture_of(engine)
     add(capture)
