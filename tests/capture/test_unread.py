@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, text, update
 from sqlalchemy.orm import Session
 
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.errors import SchemaUnsendable
 from sqla_realtime.schema.publication import Publication
 from tests.support.models import Page, PageOut, Project
-from tests.support.things import Selects, Thing, ThingOut, add, capture_of
+from tests.support.things import CHANNEL, Selects, Thing, ThingOut, add, capture_of
 
 BIG = 'create shelves/1 Thing 2 {"id":2,"shelf":1,"name":"B","score":null,"at":null,"done":null}'
 
