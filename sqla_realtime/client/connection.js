@@ -27,9 +27,10 @@ import { TABLE, decide, start } from "./machine.js"
 
 const EVENTS = ["online", "offline", "pageshow", "pagehide", "freeze", "resume", "visibilitychange"]
 
-/** @type {typeof import("./trouble.js") | undefined} */
+/** For people, and for bad days: nothing waits for it, and what was not to be had is asked for again. @type {typeof import("./trouble.js") | undefined} */
 let trouble
-import("./trouble.js").then(module => (trouble = module), report)
+const load = async () => (trouble = await import("./trouble.js"))
+load().catch(report)
 
 /** @param {import("./machine.js").State} state */
 export const explain = state => trouble?.explain(state) ?? state.reason
@@ -143,7 +144,11 @@ export function makeConnection({ window, url, token, transports, loaders }, owne
   async function diagnose() {
     const mine = line
     line.transport?.close()
-    const [event, body] = (await trouble?.diagnose(window, url)) ?? ["failed"]
+    let event = "failed"
+    let body
+    try {
+      ;[event, body] = await (await load()).diagnose(window, url)
+    } catch {}
     if (mine === line) step(event, body)
   }
 

@@ -287,6 +287,7 @@ test("an answer that comes after its attempt is not heard", async () => {
   server.answer = () => new Promise(resolve => (answer = resolve))
   client.open()
   server.drop()
+  await settle()
   server.pass(10_000)
   assert.equal(client.status, "offline")
   server.pass(250)
