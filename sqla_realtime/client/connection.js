@@ -27,9 +27,10 @@ import { TABLE, decide, start } from "./machine.js"
 
 const EVENTS = ["online", "offline", "pageshow", "pagehide", "freeze", "resume", "visibilitychange"]
 
-/** @type {typeof import("./trouble.js") | undefined} */
+/** For people, and for bad days: nothing waits for it, and what was not to be had is asked for again. @type {typeof import("./trouble.js") | undefined} */
 let trouble
-import("./trouble.js").then(module => (trouble = module), report)
+const load = async () => (trouble = await import("./trouble.js"))
+load().catch(report)
 
 /** @param {import("./machine.js").State} state */
 export const explain = state => trouble?.explain(state) ?? state.reason
@@ -37,13 +38,12 @@ export const explain = state => trouble?.explain(state) ?? state.reason
 /** A secret of this client, by which its writes are known as its own. @param {any} window */
 function makeId({ crypto, btoa }) {
   const bytes = crypto.getRandomValues(new Uint8Array(18))
-  return "c-" + btoa(String.fromCharCode(...bytes)).slice(2).replace(/[+/]/g, "-")
+  return "c-" + btoa(String.fromCharCode(...bytes)).slice(2).replace(/\W/g, "-")
 }
 
 /** @param {Options} options @param {Owner} owner */
 export function makeConnection({ window, url, token, transports, loaders }, owner) {
-  const key = "sqla-realtime " + url
-  /** An attempt; what comes of it after its end is ignored. @type {{transport?: Transport}} */
+  /** An attempt; what comes of it after its end is ignored. @type {{transport?: Transport, pinged?: boolean}} */
   let line = {}
   /** The token that it said hello with, or renewed. @type {string | undefined} */
   let used
@@ -131,18 +131,24 @@ export function makeConnection({ window, url, token, transports, loaders }, owne
   /** What is only of use where WebSockets do not get through is not loaded elsewhere. */
   function admit() {
     if (state.rank || remembered)
-      import("./fallback.js").then(({ settle }) => settle({ window, url, loaders, key }, () => state, step), report)
+      import("./fallback.js").then(({ settle }) => settle({ window, url, loaders }, () => state, step), report)
     remembered = state.rank
   }
 
+  /** Not before the pong of the last one: what is still to come before that is not in the position yet. */
   function beat() {
-    send([{ type: "ping", position: owner.position() ?? undefined }])
+    if (!line.pinged) send([{ type: "ping", position: owner.position() ?? undefined }])
+    line.pinged = true
   }
 
   async function diagnose() {
     const mine = line
     line.transport?.close()
-    const [event, body] = (await trouble?.diagnose(window, url)) ?? ["failed"]
+    let event = "failed"
+    let body
+    try {
+      ;[event, body] = await (await load()).diagnose(window, url)
+    } catch {}
     if (mine === line) step(event, body)
   }
 
@@ -151,10 +157,11 @@ export function makeConnection({ window, url, token, transports, loaders }, owne
     step("heard")
     const { type, id: about, channel } = message ?? {}
     const event = `got ${type}`
+    if (type === "pong") line.pinged = false
     // An error that names what it is about is none of the connection's.
     if (event in TABLE && (type !== "error" || (!channel && about === (about && renewal))))
       step(event, message)
-    if (message && state.state === "live") owner.receive(message)
+    else if (message && state.state === "live") owner.receive(message)
   }
 
   function hangup() {
@@ -171,7 +178,7 @@ export function makeConnection({ window, url, token, transports, loaders }, owne
   /** In this tab an earlier page has found out what works. @returns {number | undefined} */
   function recall() {
     try {
-      const [rank, until] = JSON.parse(window.sessionStorage.getItem(key))
+      const [rank, until] = JSON.parse(window.sessionStorage.getItem(url))
       if (transports[rank] && window.Date.now() < until) return rank
     } catch {}
   }

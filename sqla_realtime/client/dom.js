@@ -13,9 +13,10 @@ const FIELDS = "[data-field]"
  * @param {{key?: (row: T) => unknown, sort?: (a: T, b: T) => number, fill?: (element: Element, row: T) => void}} [options]
  * @returns {() => void} takes the rows away and leaves the channel
  */
-export function renderRows(template, source, name, { key = row => row.id, sort, fill } = {}) {
+export function renderRows(template, source, name, { key = (/** @type {any} */ row) => row.id, sort, fill } = {}) {
   const shown = new Map() // key -> [element, row]
-  const parent = template.parentElement
+  const parent = /** @type {HTMLElement} */ (template.parentElement)
+  const made = /** @type {HTMLElement} */ (template.content.firstElementChild)
   const end = watch(source, name, ({ rows, status }) => {
     parent.dataset.status = status
     const sorted = sort ? rows.toSorted(sort) : rows
@@ -23,7 +24,7 @@ export function renderRows(template, source, name, { key = row => row.id, sort, 
     for (const [id, [element]] of shown) if (!keys.has(id)) element.remove(), shown.delete(id)
     // Backwards, and only what is not in its place is moved: that would cost it its focus.
     sorted.reduceRight((next, row) => {
-      const [element, old] = shown.get(key(row)) ?? [template.content.firstElementChild.cloneNode(true)]
+      const [element, old] = shown.get(key(row)) ?? [made.cloneNode(true)]
       if (element.nextElementSibling !== next) parent.insertBefore(element, next)
       if (old === row) return element
       for (const field of [element, ...element.querySelectorAll(FIELDS)])

@@ -31,7 +31,7 @@ export class RealtimeList extends HTMLElement {
     const by = this.getAttribute("order")
     if (!template) return
     this.#end = renderRows(template, (RealtimeList.client ??= connect()), this.getAttribute("channel"), {
-      sort: by && ((a, b) => (a[by] > b[by]) - (a[by] < b[by])),
+      sort: by ? (a, b) => Number(a[by] > b[by]) - Number(a[by] < b[by]) : undefined,
       fill: (element, row) => this.dispatchEvent(new CustomEvent("row", { detail: { element, row } })),
     })
   }

@@ -30,7 +30,7 @@ export async function errorOf(response) {
   return {}
 }
 
-/** @typedef {Pick<import("./connection.js").Options, "window" | "url" | "loaders"> & {key: string}} Connection */
+/** @typedef {Pick<import("./connection.js").Options, "window" | "url" | "loaders">} Connection */
 
 /** How long the better transports are left alone, until a random moment near it. */
 const LEAVE = 300_000
@@ -45,11 +45,11 @@ const settled = new WeakMap()
  * @param {(event: string, data: any) => void} step
  */
 export function settle(connection, stateOf, step) {
-  const { window, key } = connection
+  const { window, url } = connection
   const { rank, names } = stateOf()
   settled.get(step)?.()
-  if (!rank) return forget(window, key)
-  const timer = window.setTimeout(tryBetter, remember(window, key, rank) * (0.8 + 0.4 * window.Math.random()))
+  if (!rank) return forget(window, url)
+  const timer = window.setTimeout(tryBetter, remember(window, url, rank) * (0.8 + 0.4 * window.Math.random()))
   window.addEventListener?.("online", tryBetter)
   settled.set(step, end)
 
@@ -61,28 +61,28 @@ export function settle(connection, stateOf, step) {
   async function tryBetter() {
     end()
     if (stateOf().state !== "live") return // once it is again, it settles again
-    forget(window, key)
+    forget(window, url)
     settle(connection, stateOf, step)
     for (let better = 0; better < rank; better++)
       if (await getsThrough(connection, names[better])) return step("better", { rank: better })
   }
 }
 
-/** @param {any} window @param {string} key @param {number} rank @returns {number} how long it is still left at that */
-function remember(window, key, rank) {
+/** @param {any} window @param {string} url @param {number} rank @returns {number} how long it is still left at that */
+function remember(window, url, rank) {
   const now = window.Date.now()
   try {
-    const [was, until] = JSON.parse(window.sessionStorage.getItem(key)) ?? []
+    const [was, until] = JSON.parse(window.sessionStorage.getItem(url)) ?? []
     if (was === rank && until > now) return until - now
-    window.sessionStorage.setItem(key, JSON.stringify([rank, now + LEAVE]))
+    window.sessionStorage.setItem(url, JSON.stringify([rank, now + LEAVE]))
   } catch {}
   return LEAVE
 }
 
-/** @param {any} window @param {string} key */
-function forget(window, key) {
+/** @param {any} window @param {string} url */
+function forget(window, url) {
   try {
-    window.sessionStorage.removeItem(key)
+    window.sessionStorage.removeItem(url)
   } catch {}
 }
 

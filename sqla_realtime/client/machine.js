@@ -29,8 +29,8 @@ const TEN = 10_000
 /** `explain()` of words.js has the sentences. @param {string} code @param {string} [message] @param {string} [fix] @returns {Reason} */
 const why = (code, message = code, fix) => ({ code, message, fix })
 
-/** Full jitter, lest all come back at once. @param {number} tries @param {number} random @param {number} [floor] */
-export const backoff = (tries, random, floor) => random * Math.max(Number(floor) || 0, Math.min(30_000, 500 * 2 ** tries))
+/** Full jitter, lest all come back at once. @param {number} tries @param {number} random @param {any} [floor] */
+export const backoff = (tries, random, floor) => random * Math.max(floor > 0 ? floor : 0, Math.min(30_000, 500 * 2 ** tries))
 
 /** @param {readonly string[]} names @param {number} [rank] @returns {State} */
 export const start = (names, rank = 0) => ({ state: "idle", status: "connecting", reason: why("idle"), names, rank, tries: 0 })
@@ -122,7 +122,7 @@ const freeze = pause("frozen")
 /** @type {Rule} */
 const close = s => [be(s, "closed", "closed", why("closed")), "leave"]
 
-export const STATES = "idle dialing probing asking greeting live waiting refused closed".split(" ")
+export const STATES = ["idle", "dialing", "probing", "asking", "greeting", "live", "waiting", "refused", "closed"]
 
 const _ = ignore
 /** @type {Record<string, Rule[]>} */
@@ -133,6 +133,7 @@ export const TABLE = {
   close:            [ close, close,   close,   close,   close,    close,   close,   close,  _ ],
   alarm:            [ _,     tooSlow, retry,   slow,    doubt,    listen,  dial,    _,      _ ],
   wake:             [ _,     _,       _,       _,       _,        look,    dial,    _,      _ ],
+  resume:           [ _,     _,       _,       _,       _,        look,    dial,    _,      _ ],
   online:           [ _,     _,       _,       _,       _,        look,    better,  _,      _ ],
   offline:          [ _,     offline, offline, offline, offline,  offline, offline, _,      _ ],
   freeze:           [ _,     freeze,  freeze,  freeze,  freeze,   freeze,  freeze,  _,      _ ],

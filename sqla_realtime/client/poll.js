@@ -87,10 +87,8 @@ export function open(line) {
     const { type, id, channels, commit } = message
     const own = id >= OWN
     position = commit ?? message.position ?? position
-    if (type === "hello") {
-      if (greeted) return
-      greeted = true
-    } else if (type === "subscribed") {
+    if (type === "hello") greeted = true
+    else if (type === "subscribed") {
       for (const { channel } of channels) {
         const one = joined.get(channel)
         if (one && (own || one.id === id)) one.id = undefined

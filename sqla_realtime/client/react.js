@@ -5,12 +5,13 @@ import { LOADING, stateOf, watch } from "./watch.js"
 
 const nothing = () => LOADING
 
+/** @param {import("./watch.js").Client | import("./watch.js").Collection} source @param {string | null | false} [name] */
 function storeOf(source, name) {
   let state = LOADING
   return {
     // A collection is read as it is, lest two components of one render disagree.
     read: () => ("collection" in source ? state : stateOf(source)),
-    subscribe: changed => watch(source, name, now => void ((state = now), changed())),
+    subscribe: (/** @type {() => void} */ changed) => watch(source, name, now => void ((state = now), changed())),
   }
 }
 

@@ -170,8 +170,7 @@ export function connect({ url, token, own = "mark", transports = ALL, window = g
       if (typeof message.commit === "string") apply(message, channel => channel.status === "live")
       else if (type === "subscribed") subscribed(message)
       else if (type === "ping") position = message.position ?? position
-      else if (/^(reset|leave)$/.test(type) || (type === "error" && (message.id || message.channel)))
-        for (const channel of channels.values()) end(channel, message)
+      else if (/^(reset|leave|error)$/.test(type)) for (const channel of channels.values()) end(channel, message)
     } catch (error) {
       position = null // half done: only a snapshot helps
       connection.step("failed")

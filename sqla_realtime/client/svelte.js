@@ -14,6 +14,8 @@ import { watch } from "./watch.js"
  * }} a store of the rows, with two more beside it
  */
 export function collection(source, name) {
-  const store = field => ({ subscribe: run => watch(source, name, state => run(state[field])) })
+  const store = (/** @type {keyof import("./watch.js").State} */ field) => ({
+    subscribe: (/** @type {(value: any) => void} */ run) => watch(source, name, state => run(state[field])),
+  })
   return { ...store("rows"), status: store("status"), error: store("error") }
 }

@@ -23,7 +23,7 @@ export function useCollection(source, name) {
   const rows = shallowRef(LOADING.rows)
   const status = shallowRef(LOADING.status)
   const error = shallowRef(LOADING.error)
-  const show = state => ((rows.value = state.rows), (status.value = state.status), (error.value = state.error))
+  const show = (/** @type {import("./watch.js").State} */ state) => ((rows.value = state.rows), (status.value = state.status), (error.value = state.error))
   watchEffect(onCleanup => onCleanup(watch(toValue(source), toValue(name), show)))
   return { rows, status, error }
 }

@@ -33,6 +33,7 @@ export function watch(source, name, fn) {
   const own = "collection" in source
   const collection = own ? name && source.collection(name) : source
   if (!collection) return fn(LOADING), () => {}
+  /** @type {State | undefined} */
   let last
   const tell = () => last !== (last = stateOf(collection)) && fn(last)
   const ends = [collection.subscribe(tell), collection.on("status", tell)]

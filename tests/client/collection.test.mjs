@@ -244,6 +244,17 @@ test("a collection that its own listener closes tells nobody else", async () => 
   assert.equal(calls, 1)
 })
 
+test("nor the other listeners of that event", async () => {
+  const { server, client, pages } = await livePages()
+  const other = client.collection("pages")
+  const told = []
+  pages.on("change", () => pages.close())
+  pages.on("change", () => told.push("pages"))
+  other.on("change", () => told.push("other"))
+  server.push(commit("e.2", change("update", "pages", { id: 1, title: "x" })))
+  assert.deepEqual(told, ["other"])
+})
+
 test("a listener that subscribes while being told does not loop", async () => {
   const { server, pages } = await livePages()
   let calls = 0

@@ -287,6 +287,7 @@ test("an answer that comes after its attempt is not heard", async () => {
   server.answer = () => new Promise(resolve => (answer = resolve))
   client.open()
   server.drop()
+  await settle()
   server.pass(10_000)
   assert.equal(client.status, "offline")
   server.pass(250)
@@ -537,6 +538,7 @@ test("offline does not forget how often it failed", async () => {
 })
 
 for (const [event, state, dials] of [
+  ["resume", "hidden", true],
   ["online", "visible", true],
   ["pageshow", "visible", true],
   ["resume", "visible", true],
@@ -572,6 +574,57 @@ test("a closed client is closed, and the browser's events are let go", async () 
   assert.deepEqual(told, ["live", "closed", "connecting", "live"])
   server.event("offline")
   assert.equal(client.status, "offline")
+})
+
+test("a page that the browser freezes lets its connection go, and takes it up again", async () => {
+  for (const [sleep, wake] of [["freeze", "resume"], ["pagehide", "pageshow"]]) {
+    const { server, client, pages } = await livePages()
+    server.event(sleep)
+    assert.deepEqual([client.status, client.reason.code, pages.status], ["offline", "frozen", "stale"])
+    assert.match(client.reason.fix, /when the page is shown/)
+    assert.equal(server.socket.closedBy, "client")
+    server.pass(3_600_000)
+    assert.equal(server.sockets.length, 1)
+    server.event(wake)
+    await server.accept()
+    assert.deepEqual(server.take(), [{ type: "subscribe", id: 2, channels: ["pages"], after: "e.1" }])
+  }
+})
+
+test("every listener on the page is taken away again", async () => {
+  const server = new FakeServer()
+  const listening = []
+  const note = (verb, change) => (type, fn, capture) => {
+    assert.equal(capture, true, "some events do not bubble")
+    change(`${type} ${typeof fn}`)
+  }
+  server.addEventListener = note("add", name => listening.push(name))
+  server.removeEventListener = note("remove", name => listening.splice(listening.indexOf(name), 1))
+  const client = server.connect()
+  client.open()
+  assert.equal(listening.length, 7)
+  client.close()
+  assert.deepEqual(listening, [])
+})
+
+test("a ping tells the position, once in each interval, and not before the pong of the last one", async () => {
+  const { server } = await livePages()
+  const pings = () => server.sent.filter(({ type }) => type === "ping").map(({ position }) => position)
+  const rest = () => {
+    server.pass(24_999)
+    server.push({ commit: "e.2", changes: [] })
+    server.pass(1)
+  }
+  rest()
+  assert.deepEqual(pings(), ["e.2"])
+  rest()
+  assert.deepEqual(pings(), ["e.2"])
+  server.push({ type: "pong" })
+  rest()
+  assert.deepEqual(pings(), ["e.2", "e.2"])
+  await server.blink()
+  rest()
+  assert.deepEqual(pings(), ["e.2"])
 })
 
 test("a status that stays is not told again", async () => {

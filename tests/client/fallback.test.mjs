@@ -8,7 +8,7 @@ import { FakeServer, ID, change, settle } from "./fake-server.mjs"
 const UPGRADE = { type: "error", code: "upgrade-required", message: "As a WebSocket." }
 const REFUSAL = { type: "error", code: "origin-refused", message: "Not from there.", fix: "Add it to origins." }
 const HELLO = { type: "hello", connection: ID, ping: 25 }
-const KEY = "sqla-realtime wss://server.example/realtime/ws"
+const KEY = "wss://server.example/realtime/ws"
 const MINUTES = 60_000
 
 const post = (server, name) => server.posts.findLast(one => one.name === name && !one.ended)
@@ -376,6 +376,43 @@ test("a channel that is left is not in the next poll", async () => {
   server.pass(1000)
   await poll(server).answer(200, [HELLO, { commit: "e.2", changes: [change("create", "pages", { id: 1 })] }])
   assert.deepEqual(poll(server).body.map(({ type }) => type), ["hello"])
+})
+
+test("what it asks for by itself is answered to the client's channels: commits, and rows where they were lost", async () => {
+  const { server, client, pages } = await overPoll()
+  const { id } = poll(server).body[1]
+  const commits = [{ commit: "e.2", changes: [change("create", "pages", { id: 1, title: "x" })] }]
+  const recovered = { type: "subscribed", id, position: "e.3", channels: [{ channel: "pages", recovered: true }], commits }
+  await poll(server).answer(200, [HELLO, recovered])
+  assert.deepEqual([pages.get(1).title, client.position], ["x", "e.3"])
+  assert.equal(poll(server).body[1].after, "e.3")
+  const rows = [{ class: "Page", id: "2", record: { id: 2, title: "y" } }]
+  await poll(server).answer(200, [HELLO, { type: "subscribed", id, position: "f.1", channels: [{ channel: "pages", rows }] }])
+  assert.deepEqual([pages.rows.map(({ title }) => title), client.position], [["y"], "f.1"])
+})
+
+test("what it asks for by itself may be refused: of that channel alone, or of all", async () => {
+  const { server, client, pages } = await overPoll()
+  const { id } = poll(server).body[1]
+  await poll(server).answer(200, [HELLO, { type: "error", id, channel: "pages", code: "forbidden", message: "No more." }])
+  assert.deepEqual([client.status, pages.status, pages.error.message], ["live", "refused", "No more."])
+  assert.deepEqual(poll(server).body.map(({ type }) => type), ["hello"])
+  const other = await overPoll()
+  await poll(other.server).answer(200, [HELLO, { type: "error", id, code: "invalid-field", message: "?" }])
+  assert.deepEqual([other.client.status, other.client.reason.code], ["offline", "invalid-field"])
+})
+
+test("a channel that comes while the first poll is under way does not disturb its answer", async () => {
+  const { server, client, pages } = await withoutWebSocket(new FakeServer(), { transports: ["poll"] })
+  const first = await posted(server, "poll")
+  client.collection("more")
+  await settle()
+  assert.equal(poll(server), first)
+  const rows = [{ class: "Page", id: "1", record: { id: 1 } }]
+  await first.answer(200, [HELLO, { type: "subscribed", id: 1, position: "e.1", channels: [{ channel: "pages", rows }] }])
+  assert.equal(pages.rows.length, 1)
+  const subscribes = poll(server).body.filter(({ type }) => type === "subscribe")
+  assert.deepEqual(subscribes.map(({ channels, after }) => [channels, after]), [[["pages"], "e.1"], [["more"], undefined]])
 })
 
 test("an answer that says nothing new, and comes at once, is not followed at once", async () => {

@@ -58,6 +58,7 @@ const CELLS = {
   close:            [SHUT, SHUT, SHUT, SHUT, SHUT, SHUT, SHUT, SHUT, _],
   alarm:            [_, PROBE, WAIT, WAIT, DIAL, "live null 25000", DIAL, _, _],
   wake:             [_, _, _, _, _, _, DIAL, _, _],
+  resume:           [_, _, _, _, _, _, DIAL, _, _],
   online:           [_, _, _, _, _, _, DIAL, _, _],
   offline:          [_, STOP, STOP, STOP, STOP, STOP, STOP, _, _],
   freeze:           [_, STOP, STOP, STOP, STOP, STOP, STOP, _, _],
@@ -122,6 +123,11 @@ for (const [name, events, expected] of [
   ["rights that have ended are asked for", [...live, "got needs_auth"], ["asking", "connecting", 0, "ask", 10_000]],
   ["and renewed", [...live, "got needs_auth", "asked", "got renewed"], ["live", "live", 0, "admit", 25_000]],
   ["a renewal may be refused once, too", [...live, "got needs_auth", "asked", ["got error", { code: "bad-token" }]], ["asking", "connecting", 0, "ask", 10_000]],
+  [
+    "once in each renewal",
+    [...live, "got needs_auth", "asked", ["got error", { code: "bad-token" }], "asked", "got renewed", "got needs_auth", "asked", ["got error", { code: "bad-token" }]],
+    ["asking", "connecting", 0, "ask", 10_000],
+  ],
 
   ["a WebSocket that is stopped has a second try", ["want", ...blocked], ["dialing", "connecting", 0, "dial", 10_000]],
   ["then it is SSE's turn", ["want", ...blocked, ...blocked], ["dialing", "connecting", 1, "dial", 10_000]],
