@@ -3,6 +3,8 @@ PYTHON ?= python3
 PORT ?= 5000
 # What `make oracle` plays: so many trees, from this seed on.
 TREES ?= 10000
+# And so many steps with clients on a server that is killed and started again.
+STEPS ?= 50000
 SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,8 +47,9 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database (SEED=0); tables and clients must agree
+oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database, and STEPS=50000 with clients (SEED=0)
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
+	@for kind in sqlite postgres; do $(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 
 bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prints ratios of one run
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

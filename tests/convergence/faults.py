@@ -1,0 +1,128 @@
+"""Faults to plant into the application's process, each a way in which clients could come to show what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqla_realtime.brokers.memory import MemoryBroker
+from sqla_realtime.capture import telling
+from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.history import History
+from sqla_realtime.hub.flight import Flight
+from sqla_realtime.hub.house import House
+from sqla_realtime.hub.hub import Hub
+from sqla_realtime.hub.rights import Rights
+from sqla_realtime.protocol.v1 import V1
+
+FAULTS: dict[str, Callable[[], None]] = {}
+
+
+def fault(plant: Callable[[], None]) -> Callable[[], None]:
+    """Register it under its function's name."""
+    FAULTS[plant.__name__.replace("_", " ")] = plant
+    return plant
+
+
+def nothing(*arguments: Any, **named: Any) -> None:
+    """Does not do it."""
+
+
+@fault
+def a_position_that_is_off_by_one() -> None:
+    after = History.after
+    History.after = lambda self, position: after(self, position)[1:]  # type: ignore[method-assign]
+
+
+@fault
+def no_buffer_between_the_rows_and_what_is_live() -> None:
+    Flight.offer = nothing  # type: ignore[method-assign]
+
+
+@fault
+def a_history_that_is_trimmed_without_a_word() -> None:
+    def after(self: History, position: Position) -> list[Entry]:
+        missing = self.head.offset - position.offset if position.epoch == self.head.epoch else 0
+        return [entry for _, _, entry in list(self._entries)[-missing:]] if missing > 0 else []
+
+    History.after = after  # type: ignore[method-assign]
+
+
+@fault
+def a_resume_that_skips_a_commit() -> None:
+    after = History.after
+
+    def some(self: History, position: Position) -> list[Entry]:
+        entries = after(self, position)
+        return [entry for entry in entries if entry.position.offset % 5]
+
+    History.after = some  # type: ignore[method-assign]
+
+
+@fault
+def a_leave_that_shows_the_row() -> None:
+    changes = telling._changes
+    shown = b'{"id":1,"room":1,"text":"x"}'
+    telling._changes = lambda *args: (  # type: ignore[assignment]
+        each._replace(record=shown) if each.cause == "leave" else each for each in changes(*args)
+    )
+
+
+@fault
+def two_commits_in_the_other_order() -> None:
+    append = MemoryBroker._append
+    held: list[Commit] = []
+
+    def swapped(self: MemoryBroker, commit: Commit) -> None:
+        if not held and commit.changes:
+            held.append(commit)
+            return
+        append(self, commit)
+        while held:
+            append(self, held.pop())
+
+    MemoryBroker._append = swapped  # type: ignore[method-assign]
+
+
+@fault
+def a_torn_frame() -> None:
+    commit = V1.commit
+
+    def half(self: V1, position: Position, changes: Any, *rest: Any) -> bytes:
+        return commit(self, position, changes[: max(1, len(changes) // 2)], *rest)
+
+    V1.commit = half  # type: ignore[method-assign]
+
+
+@fault
+def a_recheck_that_asks_nobody() -> None:
+    House.recheck = nothing  # type: ignore[method-assign]
+    House.revoke = nothing  # type: ignore[method-assign]
+
+
+@fault
+def an_unsubscribe_that_is_not_done() -> None:
+    leave = Hub.leave
+
+    def stay(self: Hub, connection: Any, names: Any) -> None:
+        # Only an unsubscribe names channels in a tuple.
+        if not isinstance(names, tuple):
+            leave(self, connection, names)
+
+    Hub.leave = stay  # type: ignore[method-assign]
+
+
+@fault
+def rights_that_do_not_end() -> None:
+    Rights._end = nothing  # type: ignore[method-assign]
+
+
+@fault
+def a_column_of_its_own_in_a_record() -> None:
+    change = V1.change
+
+    def more(self: V1, each: Any) -> bytes:
+        text = change(self, each)
+        return text.replace(b'"record":{', b'"record":{"secret":"s3cr3t",')
+
+    V1.change = more  # type: ignore[method-assign]

@@ -1,0 +1,126 @@
+"""Plays random steps on clients of all transports: `python -m tests.convergence.oracle [sqlite|postgres] [STEPS] [SEED]`.
+
+A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with
+STEPS=1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.convergence.client import Client, Lie
+from tests.convergence.models import CHANNELS, OWNERS
+from tests.convergence.world import World
+from tests.support.databases import postgres_engine
+
+# Steps of one seed: what happens to the clients, and the transactions meanwhile.
+ACTIONS, TRANSACTIONS = 30, 60
+
+
+@contextmanager
+def database(kind: str) -> Iterator[str]:
+    """The URL of an empty one."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{Path(folder) / 'oracle.db'}"
+    else:
+        with postgres_engine() as engine:
+            yield engine.url.render_as_string(hide_password=False)
+
+
+async def disturb(world: World, dice: random.Random) -> None:
+    """One thing that happens to a client, or to the server."""
+    client: Client = dice.choice(world.clients)
+    channel = dice.choice(CHANNELS)
+    match dice.randrange(16):
+        case 0 | 1 | 2 | 3:
+            await client.want(channel)
+        case 4 | 5:
+            await client.drop(channel)
+        case 6 | 7:
+            await client.cut()
+        case 8 | 9:
+            await client.cut(dice.choice(["websocket", "sse", "poll"]))
+        case 10:
+            client.sleep()
+            await client.cut()
+        case 11:
+            for each in world.clients:
+                each.wake()
+        case 12:
+            client.live_for(dice.choice([1.2, 2.0, 60.0]))
+            await client.cut()
+        case 13:
+            await client.renew()
+        case 14:
+            await world.tell("ban", owner=dice.choice(OWNERS), banned=dice.random() < 0.5, revoke=dice.random() < 0.5)
+        case 15:
+            await asyncio.sleep(dice.random() / 20)
+
+
+async def play(world: World, seed: int) -> None:
+    """The steps of one seed, and then peace. Raises Lie."""
+    dice = random.Random(seed)
+    world.cable.dice = random.Random(f"{seed}/cable")
+    for client in world.clients:
+        await client.want("pairs")
+    end = dice.choice(["write", "write", "write", "restart", "kill"])
+    writing = asyncio.ensure_future(world.write(seed, TRANSACTIONS, dice.choice([1, 2, 3])))
+    for number in range(ACTIONS):
+        await disturb_while(world, dice, writing)
+        if number == ACTIONS // 2 and end == "kill":
+            await world.kill()
+        elif number == ACTIONS // 2 and end == "restart":
+            await world.restart()
+    await asyncio.gather(writing, return_exceptions=True)
+    await world.settle()
+
+
+async def disturb_while(world: World, dice: random.Random, writing: asyncio.Future[None]) -> None:
+    """A step, with a little of what is written between it and the next."""
+    await disturb(world, dice)
+    if not writing.done():
+        await asyncio.wait([writing], timeout=dice.random() / 30)
+
+
+async def run(kind: str, seeds: range, fault: str | None = None, seconds: float = float("inf")) -> str:
+    """Play seeds, for so long. Raises Lie with the seed."""
+    start, steps = time.monotonic(), 0
+    with database(kind) as url:
+        async with World(url, fault) as world:
+            for seed in seeds:
+                try:
+                    await play(world, seed)
+                except Lie as lie:
+                    raise Lie(f"{kind}, seed {seed}: {lie}") from None
+                steps += ACTIONS + TRANSACTIONS
+                if time.monotonic() - start > seconds:
+                    break
+            clients = {name: sum(each.counts[name] for each in world.clients) for name in world.clients[0].counts}
+            counts = {**world.counts, **clients, "cuts": world.cable.cuts}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{kind}: seeds {seeds.start} to {seed}: {steps} steps, {told}; {time.monotonic() - start:.0f} s"
+
+
+def main() -> None:
+    """Play and print."""
+    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["sqlite", "postgres"]
+    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 50_000
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    for kind in kinds:
+        count = max(1, steps // (ACTIONS + TRANSACTIONS) // len(kinds))
+        try:
+            print(asyncio.run(run(kind, range(seed, seed + count))), flush=True)
+        except Lie as lie:
+            sys.exit(str(lie))
+
+
+if __name__ == "__main__":
+    main()
