@@ -86,9 +86,7 @@ def add(capture: Capture, number: int, **values: Any) -> tuple[int, Any]:
 def raises(engine: Engine) -> list[str]:
     """The DDL of a trigger that writes the text of new rows in capitals."""
     if engine.dialect.name == "sqlite":
-        return [
-            "CREATE TRIGGER loud AFTER INSERT ON note BEGIN UPDATE note SET text = upper(new.text) WHERE id = new.id; END"
-        ]
+        return ["CREATE TRIGGER loud AFTER INSERT ON note BEGIN UPDATE note SET text = upper(new.text) WHERE id = new.id; END"]
     return [
         "CREATE FUNCTION loud() RETURNS trigger AS $$ BEGIN new.text := upper(new.text); RETURN new; END $$ LANGUAGE plpgsql",
         "CREATE TRIGGER loud BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION loud()",
@@ -118,7 +116,10 @@ def test_a_trigger_that_a_followed_transaction_makes_itself_is_seen(make: Callab
             session.execute(text(each))
         session.add(Note(id=2, text="Two"))
     # What the DDL says of the table is taken for a change of it.
-    assert [line.split(',"ratio')[0] for line in capture.told()[0]] == ['create notes Note 2 {"id":2,"text":"TWO"', "invalidate notes"]
+    assert [line.split(',"ratio')[0] for line in capture.told()[0]] == [
+        'create notes Note 2 {"id":2,"text":"TWO"',
+        "invalidate notes",
+    ]
     assert add(capture, 3) == (1, "ONE")
 
 
@@ -181,7 +182,11 @@ def test_a_column_of_another_type_is_read(make: Callable[..., Capture], engine: 
 
 
 def test_the_columns_that_the_model_says_by_raw_ddl_are_believed(make: Callable[..., Capture], engine: Engine) -> None:
-    kinds = "ratio double precision, at timestamp without time zone" if engine.dialect.name == "postgresql" else "ratio real, at datetime"
+    kinds = (
+        "ratio double precision, at timestamp without time zone"
+        if engine.dialect.name == "postgresql"
+        else "ratio real, at datetime"
+    )
     capture = make(f"CREATE TABLE note (id integer primary key, text varchar(8), {kinds}, extra text)", create=False)
     assert add(capture, 1, ratio=1 / 3) == (0, "One")
 
@@ -242,7 +247,10 @@ def test_a_table_that_ignores_rows_tells_nothing_of_them(make: Callable[..., Cap
     """SQLite's ON CONFLICT of a constraint; an INSERT that does nothing is no error."""
     if engine.dialect.name == "postgresql":
         pytest.skip("PostgreSQL has none")
-    capture = make("CREATE TABLE note (id integer primary key, text varchar(8) UNIQUE on conflict ignore, ratio float, at datetime)", create=False)
+    capture = make(
+        "CREATE TABLE note (id integer primary key, text varchar(8) UNIQUE on conflict ignore, ratio float, at datetime)",
+        create=False,
+    )
     assert add(capture, 1) == (1, "One")
     with capture.sessions.begin() as session:
         session.add(Note(id=2, text="One"))

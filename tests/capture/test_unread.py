@@ -420,9 +420,7 @@ class Related(BaseModel):
 def test_a_schema_that_needs_the_object_is_refused(schema: type[BaseModel]) -> None:
     Publication(Spot, schema, "rooms/{room}", expose=("tags",) if schema is Related else ())
     with pytest.raises(SchemaUnsendable, match='read="attributes"'):
-        Publication(
-            Spot, schema, "rooms/{room}", read="attributes", expose=("tags",) if schema is Related else ()
-        )
+        Publication(Spot, schema, "rooms/{room}", read="attributes", expose=("tags",) if schema is Related else ())
 
 
 def test_an_unknown_way_to_read_is_refused() -> None:

@@ -137,11 +137,14 @@ def test_it_steps_aside_for_a_listener(wide_table: sa.Table, engine: Engine, con
 
     def listen(*arguments: object) -> None: ...
 
-    assert is_fit(connection)
-    event.listen(engine, name, listen)
-    assert not is_fit(connection)
-    assert prepared.fetch(connection, parameters) is None
-    event.remove(engine, name, listen)
+    for target in (engine, Engine):
+        assert is_fit(connection)
+        event.listen(target, name, listen)
+        try:
+            assert not is_fit(connection)
+            assert prepared.fetch(connection, parameters) is None
+        finally:
+            event.remove(target, name, listen)
     assert len(prepared.fetch(connection, parameters) or ()) == 1
 
 
