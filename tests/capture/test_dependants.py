@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import Engine, ForeignKey
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqla_realtime.schema.publication import Publication
 from tests.support.capture import Capture, reads
@@ -24,7 +24,6 @@ class Shelf(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     colour: Mapped[str] = mapped_column(default="red")
-    books: Mapped[list[Book]] = relationship(passive_deletes="all", passive_updates=True, viewonly=True)
 
 
 class Book(Base):
