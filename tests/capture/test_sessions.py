@@ -65,7 +65,8 @@ def test_a_session_that_is_forgotten_in_the_middle_leaves_nothing(capture: Captu
         del session
         gc.collect()
         assert gone() is None
-        assert not (capture.hooks._sessions._states or capture.hooks._sessions._users)
+        assert not capture.hooks._sessions._states
+        assert not capture.hooks._sessions._users
         outer.rollback()
     del outer, connection
     gc.collect()
