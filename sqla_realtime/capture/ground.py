@@ -23,10 +23,8 @@ from sqla_realtime.capture.kept import plain_class
 BELIEVED = 5.0
 DEFINES = re.compile(r"\s*(?:CREATE|ALTER|DROP|RENAME|REPLACE)\b", re.IGNORECASE)
 
-_SQLITE_TRIGGER = (
-    "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger'"
-    " UNION ALL SELECT 1 FROM sqlite_temp_master WHERE type = 'trigger')"
-)
+# A constraint with ON CONFLICT IGNORE makes nothing of an INSERT.
+_SQLITE_TRIGGER = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' OR sql LIKE '%ON%CONFLICT%')"
 _POSTGRES_TRIGGER = (
     "SELECT EXISTS (SELECT FROM pg_trigger WHERE NOT tgisinternal) OR EXISTS ("
     "SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'"
@@ -67,8 +65,10 @@ class Ground:
         dialect = connection.dialect.name
         if dialect not in _KNOWN or connection.get_execution_options().get("schema_translate_map"):
             return False
-        look = self._looks.get(connection.engine)
-        if look is None or not _is_fresh(look, self._version(connection, dialect)):
+        look, version = self._looks.get(connection.engine), self._version(connection, dialect)
+        if version[1:] > (0,):
+            return False  # SQLite's temporary tables and triggers, which each connection has of its own
+        if look is None or not _is_fresh(look, version):
             return None
         if not look.free:
             return False

@@ -111,6 +111,8 @@ class Keeper:
         try:
             row = self._get(held)
         except KeyError:
+            if not state.expired_attributes.isdisjoint(self.names):
+                return None  # a SQL expression, whose value only the database knows
             row = tuple([held.get(name) for name in self.names])
         if not self._is_plain(tuple(map(type, row))):
             return None

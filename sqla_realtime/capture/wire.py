@@ -34,6 +34,8 @@ _SPELLED = re.compile(
     r"""(?P<rollback>ROLLBACK(?:\s+(?:WORK|TRANSACTION))?\s+TO(?:\s+SAVEPOINT)?))\s+["`]?(?P<name>\w+)""",
     re.IGNORECASE,
 )
+# SQLAlchemy puts a space before any other bracket.
+_CALL = re.compile(r"\w\(")
 
 
 class Wire:
@@ -67,7 +69,9 @@ class Wire:
         compiled = context.compiled
         element = None if compiled is None else compiled.statement
         if type(element) is Select and not compiled.ctes:
-            # Most statements. They change nothing, and need not pay for looking up whose they are.
+            # Most statements. They change nothing, and need not pay for looking up whose they are. A function may write.
+            if _CALL.search(statement):
+                self._ledgers.meddle(context.root_connection)
             return
         connection = context.root_connection
         users = self._sessions.users(connection)

@@ -1,63 +1,103 @@
-"""Which Sessions work on which Connections: several on one, and those that are no more."""
+"""Sessions are known by what they work on: two on one Connection, one that ends, one that is forgotten in the middle."""
 
 from __future__ import annotations
 
 import gc
+from weakref import ref
 
-from sqlalchemy import Connection, Engine, text
+import pytest
+from sqlalchemy import Connection, Engine, text, update
 from sqlalchemy.orm import Session
 
 from sqla_realtime.capture.sessions import Sessions
-from tests.support.capture import CHANNEL, Capture
-from tests.support.models import Project
+from tests.support.capture import Capture
+from tests.support.models import Page, Project
 
 
-def test_a_session_is_known_until_it_leaves(sqlite: Engine) -> None:
-    left: list[Connection] = []
-    sessions, session = Sessions(left.append), Session(sqlite)
-    assert sessions.get(session) is None
-    state = sessions.enter(session)
-    with sqlite.connect() as connection:
-        sessions.use(state, connection)
-        sessions.use(state, connection)
-        assert (sessions.get(session), sessions.users(connection), list(sessions)) == (state, (state,), [session])
-        sessions.leave(session)
-        sessions.leave(session)
-        assert (sessions.get(session), sessions.users(connection), left) == (None, (), [connection])
+@pytest.fixture
+def capture(engine: Engine) -> Capture:
+    made = Capture(engine, join_transaction_mode="rollback_only")
+    with made.sessions.begin() as session:
+        session.add_all([Project(id=5), Page(id=1, project_id=5, title="a")])
+    made.commits()
+    return made
 
 
-def test_two_on_one_connection(sqlite: Engine) -> None:
-    sessions, one, two = Sessions(lambda connection: None), Session(sqlite), Session(sqlite)
-    first, second = sessions.enter(one), sessions.enter(two)
-    with sqlite.connect() as connection:
-        sessions.use(first, connection)
-        sessions.use(second, connection)
-        assert sessions.users(connection) == (first, second)
-        sessions.leave(two)
-        assert sessions.users(connection) == (first,)
+def empty(capture: Capture) -> bool:
+    """Whether nothing is known of any Session or Connection."""
+    sessions = capture.hooks._sessions
+    return not (sessions._states or sessions._users or capture.hooks._ledgers._ledgers)
 
 
-def test_a_session_that_is_no_more_leaves_nothing(sqlite: Engine) -> None:
-    sessions, session = Sessions(lambda connection: None), Session(sqlite)
-    with sqlite.connect() as connection:
-        sessions.use(sessions.enter(session), connection)
+@pytest.mark.parametrize("end", ["commit", "close"])
+def test_the_other_session_of_a_connection_is_followed_when_one_has_ended(capture: Capture, engine: Engine, end: str) -> None:
+    with engine.connect() as connection, connection.begin():
+        one = capture.sessions(bind=connection, join_transaction_mode="rollback_only")
+        two = capture.sessions(bind=connection, join_transaction_mode="rollback_only")
+        one.get_one(Page, 1)
+        two.get_one(Page, 1)
+        getattr(one, end)()
+        two.execute(text("UPDATE page SET title = 'b'"))
+        two.commit()
+        one.close()
+        two.close()
+    assert capture.told() == [["invalidate projects/{project_id}/pages"]]
+
+
+def test_a_session_that_has_ended_is_followed_no_more(capture: Capture, engine: Engine) -> None:
+    with engine.connect() as connection, connection.begin():
+        with capture.sessions(bind=connection) as session:
+            session.get_one(Page, 1)
+            session.commit()
+        connection.execute(update(Page).values(title="b"))
+    assert capture.silent()
+    assert empty(capture)
+
+
+def test_a_session_that_is_forgotten_in_the_middle_leaves_nothing(capture: Capture, engine: Engine) -> None:
+    with engine.connect() as connection:
+        outer = connection.begin()
+        session = capture.sessions(bind=connection)
+        session.add(Page(id=2, project_id=5, title="x"))
+        session.flush()
+        assert not empty(capture)
+        gone = ref(session)
         del session
         gc.collect()
-        assert not list(sessions)
-        assert sessions.users(connection) == ()
+        assert gone() is None
+        assert not capture.hooks._sessions._states
+        assert not capture.hooks._sessions._users
+        outer.rollback()
+    del outer, connection
+    gc.collect()
+    assert empty(capture)
+    assert capture.silent()
 
 
-def test_the_end_of_one_does_not_silence_the_other(engine: Engine) -> None:
-    """Both are enabled and share a Connection: raw SQL of the one that goes on is noticed."""
-    capture = Capture(engine)
-    with capture.sessions.begin() as session:
-        session.add(Project(id=5))
-    with engine.connect() as connection, connection.begin() as outer:
-        first, second = capture.sessions(bind=connection), capture.sessions(bind=connection)
-        first.scalar(text("SELECT 1"))
-        second.scalar(text("SELECT 1"))
-        second.close()
-        first.execute(text("UPDATE page SET title = 'raw'"))
-        first.commit()
-        outer.commit()
-    assert capture.told() == [[f"invalidate {CHANNEL}"]]
+def test_each_way_to_end_leaves_nothing(capture: Capture) -> None:
+    for end in ("commit", "rollback", "close"):
+        with capture.sessions() as session:
+            session.add(Page(id=2, project_id=5))
+            session.flush()
+            session.delete(session.get_one(Page, 2))
+            getattr(session, end)()
+            assert empty(capture), end
+
+
+def test_users_come_and_go(sqlite: Engine) -> None:
+    left: list[Connection] = []
+    sessions = Sessions(left.append)
+    one, two = Session(sqlite), Session(sqlite)
+    with sqlite.connect() as connection:
+        assert (sessions.get(one), list(sessions), list(sessions.users(connection))) == (None, [], [])
+        first, second = sessions.enter(one), sessions.enter(two)
+        for state in (first, second, first):
+            sessions.use(state, connection)
+        assert list(sessions.users(connection)) == [first, second]
+        assert list(sessions) == [one, two]
+        sessions.leave(one)
+        sessions.leave(one)
+        assert (sessions.get(one), list(sessions.users(connection)), left) == (None, [second], [connection])
+        del two
+        gc.collect()
+        assert (list(sessions), list(sessions.users(connection)), left) == ([], [], [connection, connection])

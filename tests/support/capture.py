@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime.brokers.memory import MemoryBroker
@@ -15,6 +17,7 @@ from sqla_realtime.capture.hooks import Hooks
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.commit import Change, Commit, Position
 from sqla_realtime.schema.publication import Publication
+from sqla_realtime.schema.reader import Reader
 from sqla_realtime.schema.registry import Registry
 from tests.support.models import Page, PageOut
 
@@ -94,3 +97,33 @@ def stored(engine: Engine, entity: Any) -> list[Any]:
     """The rows as another connection sees them."""
     with Session(engine) as session:
         return list(session.scalars(select(entity)))
+
+
+def truth(engine: Engine, publication: Publication) -> list[Any]:
+    """The records of all rows, as a snapshot has them."""
+    with engine.connect() as connection:
+        images = Reader(publication.mapper, [publication]).where(connection, publication, {}, 1000)
+        return [json.loads(publication.recorder.dump(image.source)) for image in images]
+
+
+def records(capture: Capture) -> list[Any]:
+    """The records of the changes since the last look; nothing may be in doubt."""
+    commits = capture.commits()
+    assert not any(commit.invalidated for commit in commits)
+    return [json.loads(each.record) for commit in commits for each in commit.changes if each.record is not None]
+
+
+@contextmanager
+def reads(engine: Engine, table: str) -> Iterator[list[str]]:
+    """The SELECTs of one table that are sent meanwhile."""
+    found: list[str] = []
+
+    def listen(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if re.match(rf"SELECT .*FROM {table}\b", statement, re.DOTALL):
+            found.append(statement)
+
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
