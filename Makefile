@@ -50,6 +50,7 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database, and STEPS=50000 with clients (SEED=0)
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
 	@for kind in sqlite postgres; do $(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
+	@$(BIN)/python -m tests.convergence.oracle faults
 
 bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prints ratios of one run
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -33,7 +33,9 @@ class PollHandler(StreamHandler):
             self.refuse(refused)
             return
         self._caller = _Caller(self._lobby.codec, self._lobby.settings.queue_bytes)
-        timer = asyncio.get_running_loop().call_later(self._lobby.settings.poll_wait, self._hurry)
+        settings = self._lobby.settings
+        # The hello has told its client not to wait longer than a ping would take.
+        timer = asyncio.get_running_loop().call_later(min(settings.poll_wait, settings.ping_interval), self._hurry)
         try:
             await self.converse(self._caller, messages)
         finally:

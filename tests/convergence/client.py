@@ -24,7 +24,7 @@ from tests.support.peer import Peer
 Message = dict[str, Any]
 Rows = dict[tuple[str, str], Message]
 # Seconds after the end of a token in which frames that were under way may still arrive.
-UNDER_WAY = 2.0
+UNDER_WAY = 1.0
 
 
 # What it can look like when a connection breaks at any byte, perhaps in the middle of a number, or is cut while it is used.

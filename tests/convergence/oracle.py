@@ -1,7 +1,7 @@
 """Plays random steps on clients of all transports: `python -m tests.convergence.oracle [sqlite|postgres] [STEPS] [SEED]`.
 
 A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with
-STEPS=1.
+STEPS=1. `python -m tests.convergence.oracle faults` plants each fault in turn.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.convergence.client import Client, Lie
+from tests.convergence.faults import FAULTS
 from tests.convergence.models import CHANNELS, OWNERS
 from tests.convergence.world import World
 from tests.support.databases import postgres_engine
@@ -71,6 +72,11 @@ async def play(world: World, seed: int) -> None:
     world.cable.dice = random.Random(f"{seed}/cable")
     for client in world.clients:
         await client.want("pairs")
+    # Whatever else happens: somebody's token ends soon, and somebody may no longer see what he sees.
+    brief, banned = dice.choice(world.clients), dice.choice(world.clients)
+    brief.live_for(0.8)
+    await brief.cut()
+    await banned.want(f"mine/{banned.user}")
     end = dice.choice(["write", "write", "write", "restart", "kill"])
     writing = asyncio.ensure_future(world.write(seed, TRANSACTIONS, dice.choice([1, 2, 3])))
     for number in range(ACTIONS):
@@ -79,6 +85,8 @@ async def play(world: World, seed: int) -> None:
             await world.kill()
         elif number == ACTIONS // 2 and end == "restart":
             await world.restart()
+        elif number == ACTIONS // 3:
+            await world.tell("ban", owner=banned.user, banned=dice.random() < 0.6, revoke=dice.random() < 0.5)
     await asyncio.gather(writing, return_exceptions=True)
     await world.settle()
 
@@ -109,8 +117,23 @@ async def run(kind: str, seeds: range, fault: str | None = None, seconds: float 
     return f"{kind}: seeds {seeds.start} to {seed}: {steps} steps, {told}; {time.monotonic() - start:.0f} s"
 
 
+def find_faults() -> None:
+    """Plant each fault; every one must be found within a minute."""
+    for fault in FAULTS:
+        start = time.monotonic()
+        try:
+            told = asyncio.run(run("sqlite", range(100_000), fault=fault, seconds=60))
+        except Lie as lie:
+            print(f"{fault}: found in {time.monotonic() - start:.0f} s: {str(lie).splitlines()[0][:160]}", flush=True)
+        else:
+            sys.exit(f"{fault}: NOT found; {told}")
+
+
 def main() -> None:
     """Play and print."""
+    if sys.argv[1:] == ["faults"]:
+        find_faults()
+        return
     kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["sqlite", "postgres"]
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 50_000
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0

@@ -1,4 +1,4 @@
-"""A short play of the oracle on each database, and each fault that is planted into the application found by it."""
+"""A short play of the oracle on each database, and the planted faults that it finds at once; `make oracle` tries all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,19 @@ from tests.convergence.oracle import run
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_every_client_shows_what_its_select_returns(kind: str) -> None:
-    print(asyncio.run(run(kind, range(1000), seconds=12)))
+    print(asyncio.run(run(kind, range(1000), seconds=8)))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# Found when a token ends, or somebody is banned, at the right moment; `make oracle` has the time.
+SLOW = {
+    "no buffer between the rows and what is live",
+    "rights that do not end",
+    "a recheck that asks nobody",
+    "a resume that skips a commit",
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - SLOW))
 def test_a_fault_is_found(fault: str) -> None:
     with pytest.raises(Lie) as found:
         asyncio.run(run("sqlite", range(1000), fault=fault, seconds=60))

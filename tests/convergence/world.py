@@ -24,7 +24,8 @@ from tests.convergence.client import Client, Lie
 from tests.convergence.models import Ban, Base, MineOut, Note, Pair, PairOut, PublicOut, RoomOut
 from tests.support.processes import ROOT, free_ports
 
-PATIENCE = 12.0
+# How long the application may take for a command, and the clients for coming to rest.
+PATIENCE, PEACE = 60.0, 15.0
 
 
 class Cable:
@@ -192,7 +193,7 @@ class World:
         head = Position.parse(await self.tell("head"))
         assert head is not None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PEACE):
                 while not all(client.failure or client.is_at(head) for client in self.clients):
                     self._moved.clear()
                     await self._moved.wait()
