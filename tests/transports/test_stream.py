@@ -77,6 +77,10 @@ async def test_what_comes_after_the_request_is_not_collected(scene: Make, openin
 @live
 async def test_many_streams_leave_nothing_behind(scene: Make) -> None:
     made = scene()
+    # What other tests in this process have left behind is not ours.
+    kinds = (Connection, Conversation, StreamHandler)
+    connections, conversations, handlers = (alive(kind) for kind in kinds)
+    allowed = (connections + 1, conversations + 1, handlers)
     async with made.canary():
         for _ in range(20):
             for path in ("/realtime/sse", "/realtime/poll"):
@@ -86,8 +90,7 @@ async def test_many_streams_leave_nothing_behind(scene: Make) -> None:
         await eventually(lambda: len(made.connections) == 1)
         assert not made.server._lobby._reachable
         await eventually(lambda: len(made.server.hub._live[PAGES]) == 1)
-        await eventually(lambda: alive(Connection) == alive(Conversation) == 1)
-        assert alive(StreamHandler) == 0
+        await eventually(lambda: all(alive(kind) <= most for kind, most in zip(kinds, allowed, strict=True)))
 
 
 def alive(kind: type) -> int:
