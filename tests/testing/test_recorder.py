@@ -284,7 +284,7 @@ def test_what_was_committed_before_the_recorder_came_is_not_told_later(shop: Sho
             session.commit()
             # Nobody could receive what was flushed before, so only that there was something is known.
             assert told(recorder) == [["update 2"]]
-            assert [len(commit.invalidated) for commit in recorder.commits] == [1]
+            assert [bool(commit.invalidated) for commit in recorder.commits] == [True]
 
 
 def test_the_handed_over_row_is_the_stored_one(shop: Shop) -> None:
