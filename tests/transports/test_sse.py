@@ -150,6 +150,27 @@ async def test_whoever_comes_back_misses_nothing(scene: Make) -> None:
 
 
 @live
+async def test_no_event_claims_what_comes_after_it(scene: Make) -> None:
+    """Several commits that leave in one write: whoever is cut within it comes back with a position that it has reached."""
+    made = scene()
+    runner = made.realtime._runner
+    assert runner is not None
+
+    async def burst() -> None:
+        for _ in range(5):
+            made.write()  # the server's own loop stands still meanwhile
+
+    async with Source(made.port, PAGES).connected() as source:
+        await source.until("subscribed")
+        for _ in range(3):
+            asyncio.run_coroutine_threadsafe(burst(), runner._loop)
+            for _ in range(5):
+                position = (await source.until("commit"))["commit"]
+                assert int(source.last.rpartition(".")[2]) <= int(position.rpartition(".")[2])
+            assert source.last == position == head(made)
+
+
+@live
 async def test_a_ping_moves_the_id_on(scene: Make) -> None:
     made = scene(ping_interval=0.2)
     async with Source(made.port, PAGES).connected() as source:
