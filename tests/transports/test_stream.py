@@ -47,7 +47,7 @@ async def test_a_reader_that_stopped_is_cut_and_the_others_live(scene: Make, ope
 @live
 async def test_an_answer_that_nobody_takes_is_given_up(scene: Make, path: str) -> None:
     """There is no more to come that would overflow the queue, and no pong to miss."""
-    made = scene(ping_interval=0.2, queue_bytes=50_000_000)
+    made = scene(ping_interval=1.0, queue_bytes=50_000_000)
     for _ in range(300):
         made.write(50_000)
     async with made.canary():
