@@ -227,7 +227,9 @@ class Client:
             case "reset" | "leave" as kind:
                 self._part(message["channels"], refused=kind == "leave")
             case "error" if "channel" in message:
-                if self._asked.get(message["channel"]) == message.get("id"):
+                # A poll asks for its channels each time, with numbers of its own.
+                again = self.kind == "poll" and message["channel"] in self._live
+                if again or self._asked.get(message["channel"]) == message.get("id"):
                     self._part([message["channel"]], refused=message["code"] == "forbidden")
             case "needs_auth":
                 self.counts["renewals"] += 1
