@@ -113,7 +113,7 @@ class Client:
 
     def story(self) -> str:
         """Where it is, for people."""
-        heard = "\n    ".join(line for line in self.last if "Pair" not in line)[-1200:]
+        heard = "\n    ".join(self.last)
         return f"{self.name} over {self.kind} at {self.position}, without {sorted(self.missing)}, {self.counts}\n    {heard}"
 
     def is_at(self, head: Position) -> bool:
@@ -214,7 +214,7 @@ class Client:
             await self._say(message if after is None else message | {"after": after})
 
     async def _hear(self, text: str, message: Message) -> None:
-        self.last.append(text[:300])
+        self.last.append(text[:400])
         if SECRET in text:
             raise Lie(f"{self.name} heard a secret: {text}")
         match message.get("type"):
@@ -266,11 +266,9 @@ class Client:
         number, recovered = message.get("id"), set()
         for item in message["channels"]:
             channel = item["channel"]
-            if (
-                number is not None
-                and self._asked.get(channel) != number
-                and not (self.kind == "poll" and channel in self._live)
-            ):
+            # Without a number the server goes on with what is live; a poll asks for that with numbers of its own.
+            again = channel in self._live and (number is None or self.kind == "poll")
+            if not again and (number is None or self._asked.get(channel) != number):
                 continue
             if item.get("recovered"):
                 recovered.add(channel)

@@ -209,7 +209,7 @@ class World:
                 shown = sorted(client.rows.get(channel, {}).values(), key=lambda record: record["id"])
                 stored = truth[channel] if self._may_see(client, channel) else []
                 if shown != stored:
-                    raise Lie(f"{client.name} shows in {channel}\n  {shown}\nand there is\n  {stored}")
+                    raise Lie(f"{client.name} shows in {channel}\n  {shown}\nand there is\n  {stored}\n{client.story()}")
 
     def _truth(self) -> dict[str, list[dict[str, Any]]]:
         with Session(self.engine) as session:
