@@ -21,6 +21,8 @@ from tests.convergence.writes import play
 
 TOKEN_KEY = "the oracle's own key, known to nobody else"  # noqa: S105
 HISTORY = 60
+# One answer, one line.
+SPEAKING = threading.Lock()
 
 
 def engine_of(url: str) -> Engine:
@@ -104,7 +106,8 @@ def main() -> None:
 def serve(app: App, number: int, do: str, command: dict[str, Any]) -> None:
     """Carry one command out; its answer bears its number."""
     answer = getattr(app, do)(**command)
-    print(json.dumps([number, answer]), flush=True)
+    with SPEAKING:
+        print(json.dumps([number, answer]), flush=True)
 
 
 if __name__ == "__main__":
