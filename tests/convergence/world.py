@@ -188,20 +188,18 @@ class World:
         for client in self.clients:
             client.live_for(60)
             client.wake()
-            for channel in list(client.refused):
-                await client.want(channel)
+        truth = self._truth()
         head = Position.parse(await self.tell("head"))
         assert head is not None
         try:
             async with asyncio.timeout(PEACE):
-                while not all(client.failure or client.is_at(head) for client in self.clients):
+                while await self._retry() or not all(client.failure or client.is_at(head) for client in self.clients):
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
             late = [each.story() for each in self.clients if not each.is_at(head)]
             raise Lie(f"not at {head}: {'; '.join(late)}") from None
         self.counts["rounds"] += 1
-        truth = self._truth()
         for client in self.clients:
             if client.failure is not None:
                 raise client.failure
@@ -210,6 +208,13 @@ class World:
                 stored = truth[channel] if self._may_see(client, channel) else []
                 if shown != stored:
                     raise Lie(f"{client.name} shows in {channel}\n  {shown}\nand there is\n  {stored}\n{client.story()}")
+
+    async def _retry(self) -> bool:
+        """Have clients ask again for what they may see by now: a refusal may have been under way when they were let in."""
+        again = [(client, each) for client in self.clients for each in client.refused if self._may_see(client, each)]
+        for client, channel in again:
+            await client.want(channel)
+        return bool(again)
 
     def _truth(self) -> dict[str, list[dict[str, Any]]]:
         with Session(self.engine) as session:
