@@ -25,7 +25,7 @@ from tests.convergence.models import Ban, Base, MineOut, Note, Pair, PairOut, Pu
 from tests.support.processes import ROOT, free_ports
 
 # How long the application may take for a command, and the clients for coming to rest.
-PATIENCE, PEACE = 60.0, 15.0
+PATIENCE, PEACE, TURN = 60.0, 15.0, 4.0
 
 
 class Cable:
@@ -188,7 +188,7 @@ class World:
         for client in self.clients:
             client.live_for(60)
             client.wake()
-        truth = self._truth()
+        self._truth()  # who is banned by now
         head = Position.parse(await self.tell("head"))
         assert head is not None
         try:
@@ -200,14 +200,29 @@ class World:
             late = [each.story() for each in self.clients if not each.is_at(head)]
             raise Lie(f"not at {head}: {'; '.join(late)}") from None
         self.counts["rounds"] += 1
+        # Over long-poll a right that was lost shows at the next poll; whatever differs for longer is wrong.
+        wrong = self._differs()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN):
+                while wrong is not None:
+                    self._moved.clear()
+                    await self._moved.wait()
+                    wrong = self._differs()
+        if wrong is not None:
+            raise wrong
+
+    def _differs(self) -> BaseException | None:
+        """What some client shows that is not there, or does not show that is."""
+        truth = self._truth()
         for client in self.clients:
             if client.failure is not None:
-                raise client.failure
+                return client.failure
             for channel in client.wanted:
                 shown = sorted(client.rows.get(channel, {}).values(), key=lambda record: record["id"])
                 stored = truth[channel] if self._may_see(client, channel) else []
                 if shown != stored:
-                    raise Lie(f"{client.name} shows in {channel}\n  {shown}\nand there is\n  {stored}\n{client.story()}")
+                    return Lie(f"{client.name} shows in {channel}\n  {shown}\nand there is\n  {stored}\n{client.story()}")
+        return None
 
     async def _retry(self) -> bool:
         """Have clients ask again for what they may see by now: a refusal may have been under way when they were let in."""
