@@ -17,7 +17,7 @@ const read = name => readFileSync(new URL(name, folder), "utf8")
 const modules = readdirSync(folder).filter(name => name.endsWith(".js"))
 const meta = JSON.parse(read("package.json"))
 /** What a page imports: the client, and whatever else the package offers. */
-const entries = [meta.exports].flatMap(offered => (typeof offered === "string" ? [offered] : Object.values(offered))).map(path => path.slice(2))
+const entries = Object.values(meta.exports).map(offered => offered.default.slice(2))
 
 /** The size of a module with all that it imports statically, and the names of these modules. */
 async function measure(name) {

@@ -16,15 +16,19 @@ test("the declarations beside them are what their JSDoc says", () => {
   for (const [name, text] of existing()) assert.equal(text, made.get(name), `${name}: run: node scripts/types.mjs`)
 })
 
-test("right uses are admitted, each wrong one is an error", () => {
-  const file = fileURLToPath(new URL("types/uses.ts", import.meta.url))
-  assert.ok(readFileSync(file, "utf8").split("@ts-expect-error").length > 20)
-  assert.deepEqual(mistakes(file), [])
-})
+for (const [name, least] of [["uses", 20], ["adapters", 12]])
+  test(`${name}: right uses are admitted, each wrong one is an error`, () => {
+    const file = fileURLToPath(new URL(`types/${name}.ts`, import.meta.url))
+    assert.ok(readFileSync(file, "utf8").split("@ts-expect-error").length > least)
+    assert.deepEqual(mistakes(file), [])
+  })
 
 test("the package points at them", () => {
   const meta = JSON.parse(readFileSync(new URL("../../sqla_realtime/client/package.json", import.meta.url), "utf8"))
   assert.equal(meta.types, "./realtime.d.ts")
-  assert.ok(made.has("realtime.d.ts"))
+  for (const { types, default: file } of Object.values(meta.exports)) {
+    assert.equal(types, file.replace(/\.js$/, ".d.ts"))
+    assert.ok(made.has(types.slice(2)), types)
+  }
   assert.ok(meta.files.includes("*.d.ts"))
 })

@@ -225,7 +225,7 @@ def test_the_script_names_the_server_that_runs(house: Callable[..., House]) -> N
     folder = f"http://app.example:{made.realtime.port}/realtime"
     assert (attributes, imports.pop("/realtime/realtime.js")) == ("", f"{folder}/realtime.js")
     package = json.loads((resources.files("sqla_realtime") / "client" / "package.json").read_text("utf-8"))
-    assert imports == {f"sqla-realtime{name[1:]}": folder + file[1:] for name, file in package["exports"].items()}
+    assert imports == {f"sqla-realtime{name[1:]}": folder + file["default"][1:] for name, file in package["exports"].items()}
     for base, host in (("https://[::1]:5000", "https://[::1]"), ("http://[::1]", "http://[::1]"), ("http://a.b", "http://a.b")):
         _, imports = script(client.get("/", base_url=base))
         assert imports["sqla-realtime"] == f"{host}:{made.realtime.port}/realtime/realtime.js"
