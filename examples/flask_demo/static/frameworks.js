@@ -14,7 +14,7 @@ const ends = new Map() // panel -> what unmounts it
 
 async function ask(method, path, body = {}) {
   try {
-    await send(method, url + path, body)
+    await send(method, url + path, body, client.headers)
     $("notice").hidden = true
     return true
   } catch (error) {
@@ -33,7 +33,7 @@ function look() {
   const pages = client.collection(channel)
   const show = () => showStatus(client, pages)
   const ends = [
-    pages.on("change", ({ changes, commit }) => journal.commit(commit, changes)),
+    pages.on("change", ({ changes, commit, own }) => journal.commit(commit, changes, own)),
     pages.on("status", () => pages.status === "live" && journal.live(client.position, pages.rows.length)),
     pages.on("status", show),
     client.on("status", show),

@@ -20,13 +20,13 @@ export class Journal {
   }
 
   /** One transaction. What comes in the same breath as live() is part of that. */
-  commit(position, changes) {
+  commit(position, changes, own) {
     if (this.#joining) return
     const counts = Map.groupBy(changes, change => change.type)
     const summary = Array.from(counts, ([type, { length }]) => `${length} ${VERBS[type]}`).join(", ")
     const title = changes.length === 1 && changes[0].record?.title
     const detail = title ? `${VERBS[changes[0].type]}: ${title}` : summary
-    this.#write("commit", position, `${plural(changes.length, "change")} in one frame`, detail)
+    this.#write("commit", position, `${plural(changes.length, "change")} in one frame${own ? ", yours" : ""}`, detail)
   }
 
   #write(kind, position, headline, detail) {

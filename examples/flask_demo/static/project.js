@@ -26,8 +26,8 @@ pages.subscribe(rows => {
 })
 
 let ghosts = 0 // rows of the rolled back transaction that ever got here
-pages.on("change", ({ changes, commit }) => {
-  journal.commit(commit, changes)
+pages.on("change", ({ changes, commit, own }) => {
+  journal.commit(commit, changes, own)
   ghosts += changes.filter(({ record }) => record?.edited_by === "nobody").length
 })
 pages.on("status", () => {
@@ -38,7 +38,7 @@ client.on("status", () => showStatus(client, pages))
 
 async function ask(method, path, body = {}) {
   try {
-    const answer = await send(method, url + path, body)
+    const answer = await send(method, url + path, body, client.headers)
     $("notice").hidden = true
     return answer
   } catch (error) {

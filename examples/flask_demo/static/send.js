@@ -1,7 +1,8 @@
 /** Asks the server to write something; what was written comes back through the collection, as it does for everybody. */
 
-export async function send(method, url, body) {
-  const request = { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }
+/** `marks` are the client's headers: the commit is then the page's own. */
+export async function send(method, url, body, marks) {
+  const request = { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...marks } }
   const response = await fetch(url, request).catch(() => {
     throw new Error("The server cannot be reached. Nothing was changed.")
   })

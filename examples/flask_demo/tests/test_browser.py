@@ -32,6 +32,16 @@ def test_a_row_appears_changes_and_vanishes_in_the_other_window(ada: Window, gra
         assert window.errors == []
 
 
+def test_the_chip_says_over_what_and_the_journal_whose_commit_it_was(ada: Window, grace: Window) -> None:
+    expect(ada.page.locator("#status")).to_have_text("Live · WebSocket")
+    expect(ada.page.locator("#status")).to_have_attribute("title", "Live, over WebSocket.")
+    ada.add("Note G")
+    for window, words in ((ada, "1 change in one frame, yours"), (grace, "1 change in one frame")):
+        window.shows([*FIRST, "Note G"])
+        expect(window.page.locator("#journal li strong").first).to_have_text(words)
+    assert ["origin" in window.commits[0] for window in (ada, grace)] == [True, False]
+
+
 def test_a_click_signs_in(demo: Demo, open_window: OpenWindow) -> None:
     window = open_window(None, "/")
     window.page.get_by_role("button", name="Grace").click()
