@@ -77,11 +77,30 @@ class Hub:
         self._reset(frozenset(self._live))
 
     def resume(self, connection: Connection, number: int | None, channels: Mapping[str, str], after: Position) -> list[str]:
-        """Bring channels (name to pattern) from a position to the hub's; returns those that need a snapshot instead."""
+        """Bring channels (name to pattern) from a position to the hub's; returns those that need a snapshot instead.
+
+        Without a ``number`` the client has not asked and takes all of them for live: those are then reset as well.
+        """
+        recovered, commits = self._missed(connection, channels, after)
+        unresumed = [name for name in channels if name not in recovered]
+        if unresumed and number is None:
+            # Before its position moves on: a client that is cut off in between must not come back from beyond the gap.
+            connection.tell(Reset(tuple(unresumed), ErrorCode.INVALIDATED))
+        if recovered:
+            connection.tell(Recovered(number, self.position, tuple(recovered), commits))
+            for name in recovered:
+                if name in self._flights:
+                    # It asked for the rows before; only the later request is answered.
+                    self._flights[name].waiters.pop(connection, None)
+                self._enter(connection, name, channels[name])
+        return unresumed
+
+    def _missed(self, connection: Connection, channels: Mapping[str, str], after: Position) -> tuple[list[str], list[Missed]]:
+        """Which of the channels can be brought from a position to the hub's, and with what."""
         try:
             missed = self._history.after(after)
         except PositionGone:
-            return list(channels)
+            return [], []
         gaps = frozenset[str]().union(*(entry.commit.invalidated for entry in missed))
         recovered = [name for name, pattern in channels.items() if gaps.isdisjoint((name, pattern))]
         wanted = frozenset(recovered)
@@ -92,15 +111,8 @@ class Hub:
         ]
         if sum(change.size for each in commits for change in each.changes) > connection.budget:
             # Rows once are less than everything that happened to them.
-            return list(channels)
-        if recovered:
-            connection.tell(Recovered(number, self.position, tuple(recovered), commits))
-            for name in recovered:
-                if name in self._flights:
-                    # It asked for the rows before; only the later request is answered.
-                    self._flights[name].waiters.pop(connection, None)
-                self._enter(connection, name, channels[name])
-        return [name for name in channels if name not in recovered]
+            return [], []
+        return recovered, commits
 
     def board(self, connection: Connection, number: int, name: str, pattern: str) -> Flight | None:
         """Have a connection wait for a channel's snapshot; returns the flight where a new one has to be flown."""
@@ -148,9 +160,7 @@ class Hub:
         held = self._held.pop(connection, None)
         if held is None:
             return []
-        unresumed = self.resume(connection, None, held.live, held.since)
-        if unresumed:
-            connection.tell(Reset(tuple(unresumed), ErrorCode.INVALIDATED))
+        self.resume(connection, None, held.live, held.since)
         flights = [self.board(connection, number, name, pattern) for name, (number, pattern) in held.waiting.items()]
         return [flight for flight in flights if flight is not None]
 

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import Codec
-from sqla_realtime.protocol.messages import Ping, Recovered, ServerMessage, Welcome
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.messages import (
+    Bye,
+    Error,
+    Leave,
+    NeedsAuth,
+    Ping,
+    Recovered,
+    Reset,
+    ServerMessage,
+    Snapshot,
+    Subscribe,
+    Unsubscribed,
+    Welcome,
+)  # fmt: skip
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.stream import StreamHandler
 
@@ -32,7 +47,8 @@ class PollHandler(StreamHandler):
         except Refused as refused:
             self.refuse(refused)
             return
-        self._caller = _Caller(self._lobby.codec, self._lobby.settings.queue_bytes)
+        asked = [name for message in messages if isinstance(message, Subscribe) for name in message.channels]
+        self._caller = _Caller(self._lobby.codec, self._lobby.settings.queue_bytes, asked)
         settings = self._lobby.settings
         # The hello has told its client not to wait longer than a ping would take.
         timer = asyncio.get_running_loop().call_later(min(settings.poll_wait, settings.ping_interval), self._hurry)
@@ -64,21 +80,40 @@ class PollHandler(StreamHandler):
 
 
 class _Caller(Connection):
-    """A connection that knows whether it has been sent something for which its client should not wait any longer."""
+    """A connection that knows whether it has been sent something for which its client should not wait any longer.
 
-    __slots__ = ("news",)
+    ``asked`` are the channels that its client has asked for. It takes all of them to be where the answer ends, so those
+    that will not be answered any more are reset before it ends.
+    """
 
-    def __init__(self, codec: Codec, budget: int) -> None:
+    __slots__ = ("_unanswered", "news")
+
+    def __init__(self, codec: Codec, budget: int, asked: Iterable[str]) -> None:
         super().__init__(codec, budget)
         self.news = False
+        self._unanswered = dict.fromkeys(asked)
 
     def send(self, data: bytes) -> None:
         super().send(data)
         self.news = True
 
     def tell(self, message: ServerMessage) -> None:
+        if isinstance(message, Bye | NeedsAuth) and self._unanswered and self.told is not None:
+            self.tell(Reset(tuple(self._unanswered), ErrorCode.BEHIND))
         before = self.news
         super().tell(message)
         match message:
             case Welcome() | Ping() | Recovered(commits=[]):
                 self.news = before
+        for name in _answered(message):
+            self._unanswered.pop(name, None)
+
+
+def _answered(message: ServerMessage) -> Iterable[str]:
+    """The channels of which the client knows where it is."""
+    match message:
+        case Recovered() | Leave() | Reset() | Unsubscribed():
+            return message.channels
+        case Snapshot() | Error(channel=str()):
+            return (message.channel or "",)
+    return ()

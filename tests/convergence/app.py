@@ -51,7 +51,7 @@ class App:
         self.sessions: sessionmaker[Session] = sessionmaker(self.engine)
         self.realtime = Realtime(
             port=port, secret=TOKEN_KEY, development=True, history_count=HISTORY, ping_interval=1.0, hello_timeout=5.0,
-            poll_wait=1.0,
+            poll_wait=1.0, statement_rows=12,
         )  # fmt: skip
         self.realtime.publish(Note, schema=RoomOut, channel="rooms/{room}", join=anyone)
         self.realtime.publish(Note, schema=MineOut, channel="mine/{owner}")
@@ -86,6 +86,15 @@ class App:
             self.realtime.revoke(user=owner)
         else:
             self.realtime.recheck(channel=f"mine/{owner}")
+
+    def log(self, channel: str, ids: list[str]) -> list[str]:
+        """What the log says of some rows of a channel, as far back as it goes."""
+        return [
+            f"{entry.position}: {change.type} {change.id} {change.cause} {change.record!r} of {len(entry.commit.changes)}"
+            for entry in self.realtime._broker.held()  # type: ignore[attr-defined]
+            for change in entry.commit.changes
+            if change.channel == channel and change.id in ids
+        ]
 
     def head(self) -> str:
         return str(asyncio.run(self.realtime._broker.head()))

@@ -9,20 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from websockets.exceptions import WebSocketException
 
-from sqla_realtime.commit import Position
-from tests.convergence.models import FIELDS, SECRET
+from tests.convergence.shown import Lie, Message, Shown
 from tests.support.carriers import KINDS
 from tests.support.peer import Peer
 
-Message = dict[str, Any]
-Rows = dict[tuple[str, str], Message]
 # Seconds after the end of a token in which frames that were under way may still arrive.
 UNDER_WAY = 1.0
 
@@ -31,33 +27,20 @@ UNDER_WAY = 1.0
 LOST = (OSError, EOFError, TimeoutError, ValueError, AssertionError, WebSocketException)
 
 
-class Lie(Exception):
-    """Something was heard that must not be."""
-
-
-class Client:
-    """``token`` fetches a fresh one. ``wanted`` are the channels that it is to show, ``rows`` what it shows."""
+class Client(Shown):
+    """``token`` fetches a fresh one."""
 
     def __init__(self, name: str, user: str, port: int, token: Callable[[float], tuple[str, float]]) -> None:
-        self.name, self.user, self._port, self._token = name, user, port, token
-        self.kind = "websocket"
-        self.wanted: set[str] = set()
-        self.rows: dict[str, Rows] = {}
-        self.position: str | None = None
-        self.refused: set[str] = set()
-        self.counts = dict.fromkeys(("connections", "recovered", "rows", "changes", "resets", "renewals"), 0)
-        # Called whenever it may have got further.
-        self.moved: Callable[[], object] = lambda: None
-        self.failure: BaseException | None = None
-        self.last: deque[str] = deque(maxlen=60)
+        super().__init__(name, user)
+        self._port, self._token = port, token
         self._broken = asyncio.Event()
         self._awake = asyncio.Event()
         self._awake.set()
-        self._live: set[str] = set()
         self._asked: dict[str, int] = {}
         self._at: dict[str, str | None] = {}
         self._peer: Peer | None = None
         self._number = 0
+        self._pinging = False
         self._ends = 0.0
         self._seconds = 60.0
         # Channels of which the server has said that it sends no more.
@@ -106,22 +89,11 @@ class Client:
         self._ends = max(self._ends, ends)
         await self._safely(self._say, {"type": "renew", "id": self._number, "token": token})
 
-    @property
-    def missing(self) -> set[str]:
-        """What it wants and does not show."""
-        return self.wanted - self.refused - self._live
-
-    def story(self) -> str:
-        """Where it is, for people."""
-        heard = "\n    ".join(self.last)
-        return f"{self.name} over {self.kind} at {self.position}, without {sorted(self.missing)}, {self.counts}\n    {heard}"
-
-    def is_at(self, head: Position) -> bool:
-        """Whether it shows all that it wants, as of this position or later."""
-        at = Position.parse(self.position or "")
-        if not self.wanted - self.refused:
-            return True
-        return not self.missing and at is not None and at.epoch == head.epoch and at.offset >= head.offset
+    async def ping(self) -> None:
+        """Tell how far it is, if it has heard the answer to the last time."""
+        if not self._pinging and self._live and self.kind != "poll":
+            self._pinging = True
+            await self._safely(self._say, {"type": "ping", "position": self.position})
 
     # What it does by itself.
 
@@ -143,7 +115,7 @@ class Client:
     def _lost(self) -> None:
         for channel in self._live:
             self._at[channel] = self.position
-        self._live, self._asked, self._peer, self._gone = set(), {}, None, set()
+        self._live, self._asked, self._peer, self._gone, self._pinging = set(), {}, None, set(), False
 
     async def _connect(self) -> None:
         self.counts["connections"] += 1
@@ -214,9 +186,7 @@ class Client:
             await self._say(message if after is None else message | {"after": after})
 
     async def _hear(self, text: str, message: Message) -> None:
-        self.last.append(text[:400])
-        if SECRET in text:
-            raise Lie(f"{self.name} heard a secret: {text}")
+        self._listen(text)
         match message.get("type"):
             case "subscribed":
                 self._subscribed(message)
@@ -224,6 +194,8 @@ class Client:
                 self._commit(message)
             case "ping" if message.get("position"):
                 self._move(message["position"], strictly=False)
+            case "reset" if message.get("reason") == "behind":
+                raise Lie(f"{self.name} is told that something got lost on the way: {text}")
             case "reset" | "leave" as kind:
                 self._part(message["channels"], refused=kind == "leave")
             case "error" if "channel" in message:
@@ -239,7 +211,9 @@ class Client:
                 self._gone.update(set(message["channels"]) - self.wanted)
             case "error" if "token" in message["code"]:
                 raise EOFError(message["code"])
-            case "renewed" | "pong" | "hello" | "bye" | "error" | "ping":
+            case "pong":
+                self._pinging = False
+            case "renewed" | "hello" | "bye" | "error" | "ping":
                 pass
             case other:
                 raise Lie(f"{self.name} heard of {other}")
@@ -274,19 +248,10 @@ class Client:
                 recovered.add(channel)
                 self.counts["recovered"] += 1
             else:
-                self.counts["rows"] += 1
-                for row in item["rows"]:
-                    self._check_record(channel, row["record"])
-                self.rows[channel] = {(row["class"], row["id"]): row["record"] for row in item["rows"]}
+                self._fill(item)
             self._live.add(channel)
             self._asked.pop(channel, None)
-        last = -1
-        for commit in message.get("commits", ()):
-            at = Position.parse(commit["commit"])
-            if at is None or at.offset <= last:
-                raise Lie(f"{self.name} is told what it missed in another order: {message}")
-            last = at.offset
-            self._changes(commit, recovered)
+        self._missed(message, recovered)
         self._move(message["position"], strictly=False)
 
     def _commit(self, commit: Message) -> None:
@@ -297,41 +262,6 @@ class Client:
         if time.time() > self._ends + UNDER_WAY:
             raise Lie(f"{self.name} hears commits without a right to: {commit}")
         for change in commit["changes"]:
-            channel = change["channel"]
-            if channel in self._gone:
-                raise Lie(f"{self.name} hears of {channel}, which it has left: {commit}")
-            if channel in channels:
-                self._apply(channel, change)
-
-    def _apply(self, channel: str, change: Message) -> None:
-        self.counts["changes"] += 1
-        rows, key = self.rows.setdefault(channel, {}), (change["class"], change["id"])
-        if change["type"] == "destroy":
-            if "record" in change:
-                raise Lie(f"{self.name} heard more than a key: {change}")
-            rows.pop(key, None)
-        else:
-            self._check_record(channel, change["record"])
-            rows[key] = change["record"]
-
-    def _check_record(self, channel: str, record: Message) -> None:
-        kind, _, parameter = channel.partition("/")
-        if set(record) != FIELDS[kind]:
-            raise Lie(f"{self.name} heard fields that {channel} does not have: {record}")
-        if (kind == "mine" and not record["owner"] == parameter == self.user) or (
-            kind == "rooms" and str(record["room"]) != parameter
-        ):
-            raise Lie(f"{self.name} ({self.user}) heard a row that is not in {channel}, or not for it: {record}")
-
-    def _check_pairs(self, text: str) -> None:
-        stamps = {record["stamp"] for record in self.rows.get("pairs", {}).values()}
-        if len(stamps) > 1:
-            raise Lie(f"{self.name} shows a commit in part: {self.rows['pairs']} after {text[:300]}")
-
-    def _move(self, text: str, *, strictly: bool) -> None:
-        old, new = Position.parse(self.position or ""), Position.parse(text)
-        if new is None:
-            raise Lie(f"{self.name} heard of a position {text!r}")
-        if old is not None and old.epoch == new.epoch and (new.offset < old.offset or (strictly and new.offset == old.offset)):
-            raise Lie(f"{self.name} went back from {old} to {new}")
-        self.position = text
+            if change["channel"] in self._gone:
+                raise Lie(f"{self.name} hears of {change['channel']}, which it has left: {commit}")
+        super()._changes(commit, channels)

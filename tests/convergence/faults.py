@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.capture import telling
+from sqla_realtime.capture.flush import FlushWatcher
+from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.commit import Commit, Entry, Position
 from sqla_realtime.history import History
 from sqla_realtime.hub.flight import Flight
@@ -14,6 +18,8 @@ from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.rights import Rights
 from sqla_realtime.protocol.v1 import V1
+from sqla_realtime.transports.poll import PollHandler
+from sqla_realtime.transports.sse import EventsHandler
 
 FAULTS: dict[str, Callable[[], None]] = {}
 
@@ -115,6 +121,67 @@ def an_unsubscribe_that_is_not_done() -> None:
 @fault
 def rights_that_do_not_end() -> None:
     Rights._end = nothing  # type: ignore[method-assign]
+
+
+@fault
+def a_poll_that_loses_a_commit() -> None:
+    frame = PollHandler.frame
+    PollHandler.frame = lambda self, messages: frame(self, messages[-1:])  # type: ignore[method-assign]
+
+
+@fault
+def an_id_before_all_channels_are_answered() -> None:
+    def early(self: EventsHandler) -> bytes:
+        return b"id: %b\n" % str(self._lobby.house.hub.position).encode()
+
+    EventsHandler._id = early  # type: ignore[method-assign]
+
+
+@fault
+def a_key_change_told_as_an_update() -> None:
+    update, record = FlushWatcher._update, FlushWatcher._record
+    updating = threading.local()
+
+    def marked(self: FlushWatcher, *args: Any) -> None:
+        updating.now = True
+        try:
+            update(self, *args)
+        finally:
+            updating.now = False
+
+    def without_the_old_key(self: FlushWatcher, scene: Any, key: Any, touch: Touch) -> None:
+        if touch.kind != "destroy" or not getattr(updating, "now", False):
+            record(self, scene, key, touch)
+
+    FlushWatcher._update, FlushWatcher._record = marked, without_the_old_key  # type: ignore[method-assign]
+
+
+@fault
+def a_resume_that_overlooks_a_reload() -> None:
+    resume, after = Hub.resume, History.after
+
+    def trusting(self: History, position: Position) -> list[Entry]:
+        entries = after(self, position)
+        return [entry._replace(commit=replace(entry.commit, invalidated=frozenset())) for entry in entries]
+
+    def blind(self: Hub, *args: Any) -> list[str]:
+        # The broker's own history must still tell who is live.
+        class Blind(History):
+            after = trusting
+
+        self._history.__class__ = Blind
+        try:
+            return resume(self, *args)
+        finally:
+            self._history.__class__ = History
+
+    Hub.resume = blind  # type: ignore[method-assign]
+
+
+@fault
+def a_snapshot_that_is_not_read_again_after_a_reload() -> None:
+    Flight.restart = nothing  # type: ignore[method-assign]
+    Flight.spoiled = property(lambda self: False, nothing)  # type: ignore[assignment]
 
 
 @fault

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.convergence.client import Client, Lie
 from tests.convergence.faults import FAULTS
 from tests.convergence.models import CHANNELS, OWNERS
+from tests.convergence.shown import Lie
 from tests.convergence.world import World
 from tests.support.databases import postgres_engine
 
@@ -38,9 +38,9 @@ def database(kind: str) -> Iterator[str]:
 
 async def disturb(world: World, dice: random.Random) -> None:
     """One thing that happens to a client, or to the server."""
-    client: Client = dice.choice(world.clients)
+    client = dice.choice(world.clients)
     channel = dice.choice(CHANNELS)
-    match dice.randrange(16):
+    match dice.randrange(18):
         case 0 | 1 | 2 | 3:
             await client.want(channel)
         case 4 | 5:
@@ -64,6 +64,8 @@ async def disturb(world: World, dice: random.Random) -> None:
             await world.tell("ban", owner=dice.choice(OWNERS), banned=dice.random() < 0.5, revoke=dice.random() < 0.5)
         case 15:
             await asyncio.sleep(dice.random() / 20)
+        case _:
+            await client.ping()
 
 
 async def play(world: World, seed: int) -> None:
@@ -73,7 +75,8 @@ async def play(world: World, seed: int) -> None:
     for client in world.clients:
         await client.want("pairs")
     # Whatever else happens: somebody's token ends soon, and somebody may no longer see what he sees.
-    brief, banned = dice.choice(world.clients), dice.choice(world.clients)
+    known = [client for client in world.clients if client.user is not None]
+    brief, banned = dice.choice(known), dice.choice(known)
     brief.live_for(0.8)
     await brief.cut()
     await banned.want(f"mine/{banned.user}")
@@ -83,6 +86,9 @@ async def play(world: World, seed: int) -> None:
         await disturb_while(world, dice, writing)
         if number == ACTIONS // 2 and end == "kill":
             await world.kill()
+            # What was being written is lost, or not; others write on.
+            await asyncio.gather(writing, return_exceptions=True)
+            writing = asyncio.ensure_future(world.write(-seed - 1, TRANSACTIONS // 2, 2))
         elif number == ACTIONS // 2 and end == "restart":
             await world.restart()
         elif number == ACTIONS // 3:

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.convergence.client import Lie
 from tests.convergence.faults import FAULTS
 from tests.convergence.oracle import run
+from tests.convergence.shown import Lie
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("sqlite", 8), ("postgres", 1)])

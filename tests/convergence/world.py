@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,8 +21,10 @@ from sqlalchemy.orm import Session
 from sqla_realtime.commit import Position
 from sqla_realtime.server.tokens import sign
 from tests.convergence.app import TOKEN_KEY, engine_of
-from tests.convergence.client import Client, Lie
+from tests.convergence.client import Client
+from tests.convergence.listener import Listener
 from tests.convergence.models import Ban, Base, MineOut, Note, Pair, PairOut, PublicOut, RoomOut
+from tests.convergence.shown import Lie, Shown
 from tests.support.processes import ROOT, free_ports
 
 # How long the application may take for a command, and the clients for coming to rest.
@@ -84,7 +87,9 @@ class World:
         self._url, self._fault = url, fault
         [self._port] = free_ports(1)
         self.cable = Cable(self._port)
-        self.clients: list[Client] = []
+        # What the application has to complain of; a traceback is never right.
+        self._complaints = deque[str](maxlen=2000)
+        self.clients: list[Client | Listener] = []
         self._moved = asyncio.Event()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
@@ -99,9 +104,11 @@ class World:
             user = ("ann", "bob")[number % 2]
             client = Client(f"{kind} {number}", user, port, self._token(user))
             client.kind = kind
-            client.moved = self._moved.set
             self.clients.append(client)
-            self._tasks.append(asyncio.ensure_future(client.run()))
+        self.clients += [Listener("eventsource 6", port, {"pairs", "public"}), Listener("eventsource 7", port, {"rooms/0"})]
+        for each in self.clients:
+            each.moved = self._moved.set
+            self._tasks.append(asyncio.ensure_future(each.run()))
         return self
 
     async def __aexit__(self, *failure: object) -> None:
@@ -121,12 +128,12 @@ class World:
             *arguments,
             stdin=pipe,
             stdout=pipe,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=pipe,
             cwd=Path(ROOT),
             env=environment,
         )
         self._ready = asyncio.get_running_loop().create_future()
-        self._listening = asyncio.ensure_future(self._listen(self._app))
+        self._listening = asyncio.gather(self._listen(self._app), self._take_down(self._app))
         async with asyncio.timeout(PATIENCE):
             await self._ready
 
@@ -148,6 +155,11 @@ class World:
         for asked in self._asked.values():
             asked.cancel()
         self._asked.clear()
+
+    async def _take_down(self, app: asyncio.subprocess.Process) -> None:
+        assert app.stderr is not None
+        while line := await app.stderr.readline():
+            self._complaints.append(line.decode(errors="replace"))
 
     async def tell(self, do: str, **command: Any) -> Any:
         """Have the application do something, beside what it is doing already."""
@@ -182,8 +194,15 @@ class World:
         await self.tell("restart")
         self.counts["restarts"] += 1
 
+    def _check_complaints(self) -> None:
+        text = "".join(self._complaints)
+        self._complaints.clear()
+        if "Traceback" in text:
+            raise Lie(f"the application has failed:\n{text[-4000:]}")
+
     async def settle(self) -> None:
         """Let everybody come to rest, and compare. Raises Lie."""
+        self._check_complaints()
         self.cable.dice = None
         for client in self.clients:
             client.live_for(60)
@@ -209,7 +228,23 @@ class World:
                     await self._moved.wait()
                     wrong = self._differs()
         if wrong is not None:
-            raise wrong
+            raise await self._explained(wrong)
+
+    async def _explained(self, wrong: BaseException) -> BaseException:
+        """With who else is wrong, and what the log says of the rows in question."""
+        lines = []
+        truth = self._truth()
+        for client in self.clients:
+            for channel in client.wanted:
+                shown = {record["id"]: record for record in client.rows.get(channel, {}).values()}
+                stored = {record["id"]: record for record in (truth[channel] if self._may_see(client, channel) else [])}
+                ids = [str(key) for key in shown.keys() | stored.keys() if shown.get(key) != stored.get(key)]
+                if ids:
+                    told = await self.tell("log", channel=channel, ids=ids)
+                    lines.append(
+                        f"{client.name} in {channel} differs in {', '.join(ids)}; the log says\n  " + "\n  ".join(told)
+                    )
+        return Lie("\n".join([str(wrong), *lines])) if isinstance(wrong, Lie) else wrong
 
     def _differs(self) -> BaseException | None:
         """What some client shows that is not there, or does not show that is."""
@@ -243,6 +278,6 @@ class World:
             "pairs": spell(PairOut, pairs),
         }
 
-    def _may_see(self, client: Client, channel: str) -> bool:
+    def _may_see(self, client: Shown, channel: str) -> bool:
         kind, _, owner = channel.partition("/")
         return kind != "mine" or (owner == client.user and owner not in self._banned)

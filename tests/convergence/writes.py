@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
@@ -64,6 +64,14 @@ def _several(session: Session, dice: random.Random) -> None:
         session.execute(update(Note).where(where).values(text=_text(dice), owner=dice.choice(OWNERS)))
 
 
+def _raw(session: Session, dice: random.Random) -> None:
+    """Nobody can follow this: readers are told to load anew."""
+    if dice.random() < 0.3:
+        session.execute(
+            text("UPDATE note SET text = :text WHERE room = :room"), {"text": _text(dice), "room": dice.randrange(ROOMS)}
+        )
+
+
 def _inside(session: Session, dice: random.Random) -> None:
     with session.begin_nested() as savepoint:
         for _ in range(dice.randrange(1, 3)):
@@ -73,7 +81,7 @@ def _inside(session: Session, dice: random.Random) -> None:
             savepoint.rollback()
 
 
-STEPS: list[Step] = [_add, _change, _rekey, _remove, _add, _change, _change, _several, _inside]
+STEPS: list[Step] = [_add, _change, _rekey, _remove, _add, _change, _change, _several, _inside, _raw]
 
 
 def transact(sessions: sessionmaker[Session], dice: random.Random) -> str:

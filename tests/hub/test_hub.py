@@ -195,6 +195,19 @@ def test_whoever_is_held_is_sent_nothing_and_goes_on_where_it_stopped() -> None:
     assert residue(hub) == {}
 
 
+def test_who_is_released_hears_of_a_gap_before_its_position_moves_past_it() -> None:
+    hub, client = make_hub(), Client()
+    join(hub, client, "a", "b")
+    hub.hold(client.connection)
+    hub.dispatch(entry(1, put("a", 1), put("b", 1)))
+    hub.dispatch(entry(2, invalidated=["b"]))
+    hub.release(client.connection)
+    # Were it cut off between the two, it would come back with the position of the first.
+    first, second = client.heard()
+    assert (first["type"], first["channels"]) == ("reset", ["b"])
+    assert (second["type"], [item["channel"] for item in second["channels"]]) == ("subscribed", ["a"])
+
+
 def test_what_is_left_while_it_is_held_stays_left() -> None:
     hub, client = make_hub(), Client()
     join(hub, client, "a", "b")

@@ -513,7 +513,7 @@ def test_what_cannot_be_resumed_is_reset() -> None:
         stage.broker.add(put("b/1", 1, 1), invalidated=["a/1"])
         await asyncio.sleep(1)
         gate.set()
-        back, reset = await stage.ask()
+        reset, back = await stage.ask()
         assert [item["channel"] for item in back["channels"]] == ["b/1"]
         assert reset == {"type": "reset", "channels": ["a/1"], "reason": "invalidated"}
         assert stage.client.connection.channels == {"b/1"}

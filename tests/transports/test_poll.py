@@ -202,3 +202,39 @@ async def test_a_poll_that_comes_during_a_stop_is_told(scene: Make) -> None:
     made.server._lobby.dismiss(CloseCode.RESTARTING, 2000)
     status, _, answer = await ask(made.port, "/realtime/poll", json.dumps([HELLO, subscribe(PAGES)]))
     assert (status, kinds(json.loads(answer))) == (200, ["bye"])
+
+
+@live
+@pytest.mark.parametrize("end", ["bye", "needs_auth"])
+async def test_what_will_not_be_answered_any_more_is_reset(scene: Make, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Or else the client would go on with it from the position at which the answer ends."""
+    made = scene()
+    reading, original = asyncio.Event(), DatabaseArchive.rows
+    loop = asyncio.get_running_loop()
+
+    async def rows(archive: DatabaseArchive, channel: str) -> Any:
+        if channel == OTHER:
+            loop.call_soon_threadsafe(reading.set)
+            await asyncio.Event().wait()
+        return await original(archive, channel)
+
+    monkeypatch.setattr(DatabaseArchive, "rows", rows)
+    response = await begin(made, subscribe(PAGES, OTHER))
+    await reading.wait()
+    await eventually(lambda: any(PAGES in each.channels for each in made.connections))
+    made.write()
+    runner = made.realtime._runner
+    assert runner is not None
+
+    async def stop() -> None:
+        made.server._lobby.dismiss(CloseCode.RESTARTING, 2000)
+
+    async def expire() -> None:
+        for each in made.server._lobby.conversations:
+            each._rights._end()
+
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stop() if end == "bye" else expire(), runner._loop))
+    answer = await response.json()
+    assert kinds(answer)[:5] == ["hello", "subscribed", "commit", "reset", end]
+    assert answer[3] == {"type": "reset", "channels": [OTHER], "reason": "behind"}
+    await response.close()
