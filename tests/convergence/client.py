@@ -194,7 +194,7 @@ class Client(Shown):
                 self._commit(message)
             case "ping" if message.get("position"):
                 self._move(message["position"], strictly=False)
-            case "reset" if message.get("reason") == "behind":
+            case "reset" if message.get("reason") == "behind" and self.kind != "poll":
                 raise Lie(f"{self.name} is told that something got lost on the way: {text}")
             case "reset" | "leave" as kind:
                 self._part(message["channels"], refused=kind == "leave")
