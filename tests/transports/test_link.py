@@ -217,3 +217,17 @@ async def test_pings_that_nobody_hears_answered_are_bounded(scene: Make) -> None
             wire.send(b"\x89\x84\0\0\0\0last")
             while wire.heard()[1] != b"last":
                 pass
+
+
+@live
+async def test_a_connection_that_was_used_before_may_become_one(scene: Make) -> None:
+    """Kept alive from another request, and with the first frames in the breath of the handshake."""
+    made = scene()
+    with Wire(made.port) as wire:
+        assert wire.get("/realtime/realtime.js").status == 200
+        assert wire.get("/realtime/ws").status == 426
+        hello(wire)
+        wire.say({"type": "subscribe", "id": 1, "channels": [PAGES]})
+        assert wire.hear()["type"] == "subscribed"
+        made.write()
+        assert "commit" in wire.hear()
