@@ -5,6 +5,8 @@ PORT ?= 5000
 TREES ?= 10000
 # And so many steps with clients on a server that is killed and started again.
 STEPS ?= 50000
+# What `make fuzz` sends: so many frames.
+FRAMES ?= 100000
 SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +24,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle bench clean browser nginx client-tests panels
+.PHONY: help demo test oldest check format oracle fuzz bench clean browser nginx client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -51,6 +53,9 @@ oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees pe
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
 	@for kind in sqlite postgres; do $(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 	@$(BIN)/python -m tests.convergence.oracle faults
+
+fuzz: $(VENV)/.installed-test  ## send FRAMES=100000 random frames to a server, and messages and handshakes that are none (SEED=0)
+	@$(BIN)/python -m tests.transports.fuzz '$(FRAMES)' '$(SEED)'
 
 bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prints ratios of one run
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 
 from sqla_realtime.commit import Position
 from sqla_realtime.hub.connection import Connection
@@ -55,7 +54,7 @@ class Conversation:
         self.handshake = handshake
         self.admitted = False
         self._errors = 0
-        self._inbox: deque[ClientMessage] = deque()
+        self._inbox: list[ClientMessage] = []
         self._task: asyncio.Task[None] | None = None
         self._rights = Rights(house, connection, handshake)
         # What the client had been sent when it was last answered a ping with a position.
@@ -123,7 +122,7 @@ class Conversation:
             while (self._inbox or self._rights.in_doubt) and self.connection.close_code is None:
                 await self._rights.review()
                 if self._inbox:
-                    await self._handle(self._inbox.popleft())
+                    await self._handle(self._inbox.pop(0))
         except Exception:
             log.exception("A message could not be handled. [message-failed]")
             self.connection.close(CloseCode.RESTARTING)
