@@ -10,7 +10,7 @@ from tornado.websocket import WebSocketHandler
 
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
-from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.transports.gated import GatedHandler
 from sqla_realtime.transports.lobby import Lobby
@@ -24,11 +24,12 @@ class SocketHandler(GatedHandler, WebSocketHandler):
         super().initialize(lobby)
         self._conversation: Conversation | None = None
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         headers = self.named()
         try:
             if headers.get("upgrade", "").lower() != "websocket":
                 self.knock()
+                self.look()
                 self.set_header("Upgrade", "websocket")  # RFC 9110 15.5.22
                 raise Refused(ErrorCode.UPGRADE_REQUIRED, "This is a WebSocket; everything else is fine.")
             self._lobby.gate.check(headers)  # browsers send Origin with every handshake (RFC 6455 10.2)
@@ -36,6 +37,8 @@ class SocketHandler(GatedHandler, WebSocketHandler):
             if offered.isdisjoint(self._lobby.codecs):
                 known = ", ".join(self._lobby.codecs)
                 raise Refused(ErrorCode.UNSUPPORTED_PROTOCOL, f"Offer one of these subprotocols: {known}")
+            self.count_headers()
+            await self.line_up()
         except Refused as refused:
             self.refuse(refused)
 
@@ -52,7 +55,7 @@ class SocketHandler(GatedHandler, WebSocketHandler):
         self._stream: IOStream = self.ws_connection.stream
         connection = Connection(self._lobby.codecs[self.selected_subprotocol], self._lobby.settings.queue_bytes)
         self._pump = Pump(connection, self._stream, self._send, self._drained)
-        self._conversation = Conversation(self._lobby.house, connection, Handshake(self.named(), self.request.remote_ip or ""))
+        self._conversation = Conversation(self._lobby.house, connection, self._lobby.handshake(self.request))
         self._lobby.enter(self._conversation, self._stream)
 
     def on_message(self, message: str | bytes) -> None:
