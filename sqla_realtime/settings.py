@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ def _is_origin(text: str) -> bool:
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
@@ -53,13 +55,27 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
     allowed_origins: Names = ()
     allowed_hosts: Names = ()
+    # Proxies whose X-Forwarded-For is believed, as addresses or networks, such as "127.0.0.1, 10.0.0.0/8".
+    trusted_proxies: Names = ()
     # Trust pages on loopback addresses and explain refusals. None: on where the host framework runs its own server.
     development: bool | None = None
+
+    # How many may be here and come at once. docs/limits.md says of each what happens beyond.
+    connections: Count = 10_000
+    connections_per_address: Count = 1000
+    unadmitted: Count = 1000
+    handshake_rate: Rate = 500.0
+    handshake_line: Count = 1000
+    restart_window: Seconds = 2.0
 
     # What one client may use.
     hello_timeout: Seconds = 10.0
     ping_interval: Seconds = 25.0
+    message_rate: Rate = 50.0
+    message_burst: Count = 200
     max_message: Count = 16 * 1024
+    max_header: Count = 16 * 1024
+    max_headers: Count = 100
     # What one request of the transports that are plain HTTP may bring: bytes, and messages.
     max_body: Count = 64 * 1024
     max_messages: Count = 100
@@ -77,6 +93,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     # What snapshots may cost.
     snapshot_rows: Count = 10_000
     snapshot_threads: Count = 4
+    snapshot_line: Count = 10_000
+    # For how many seconds rows that were read serve whoever comes next, brought up to date from the log.
+    snapshot_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
 
     # How many rows one statement outside a flush may change and still be told row by row.
     statement_rows: Count = 1000
@@ -121,6 +140,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
         settings = cls._build(sources)
         settings._check_secret()
         settings._check_origins()
+        settings._check_proxies()
         return settings
 
     @classmethod
@@ -169,3 +189,15 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
                     reason=f"{origin!r} is not an origin",
                     remedy='Write scheme://host[:port] without a path, such as "https://app.example.com".',
                 )
+
+    def _check_proxies(self) -> None:
+        for network in self.trusted_proxies:
+            try:
+                ip_network(network)
+            except ValueError:
+                raise BadSetting(
+                    name="trusted_proxies",
+                    source="settings",
+                    reason=f"{network!r} is neither an address nor a network",
+                    remedy='Write it as "10.0.0.7" or "10.0.0.0/8"; names are not looked up.',
+                ) from None

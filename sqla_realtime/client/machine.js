@@ -29,8 +29,8 @@ const TEN = 10_000
 /** `explain()` of words.js has the sentences. @param {string} code @param {string} [message] @param {string} [fix] @returns {Reason} */
 const why = (code, message = code, fix) => ({ code, message, fix })
 
-/** Full jitter, lest all come back at once. @param {number} tries @param {number} random @param {any} [floor] */
-export const backoff = (tries, random, floor) => random * Math.max(floor > 0 ? floor : 0, Math.min(30_000, 500 * 2 ** tries))
+/** Full jitter, lest all come back at once, after what the server has chosen. @param {number} tries @param {number} random @param {any} [floor] @returns {number} */
+export const backoff = (tries, random, floor) => (floor > 0 ? floor : 0) + random * Math.min(30_000, 500 * 2 ** tries)
 
 /** @param {readonly string[]} names @param {number} [rank] @returns {State} */
 export const start = (names, rank = 0) => ({ state: "idle", status: "connecting", reason: why("idle"), names, rank, tries: 0 })

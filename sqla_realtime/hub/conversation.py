@@ -9,6 +9,7 @@ from sqla_realtime.commit import Position
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.hub.house import House
+from sqla_realtime.hub.pace import Judgement, Pace
 from sqla_realtime.hub.rights import Concerned, Rights, everything, needs_auth
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
@@ -36,23 +37,17 @@ class Conversation:
     """One client. Loop thread only. Messages are handled one after the other, in the order in which they came."""
 
     __slots__ = (
-        "__weakref__",
-        "_errors",
-        "_house",
-        "_inbox",
-        "_mark",
-        "_rights",
-        "_task",
-        "admitted",
-        "connection",
-        "handshake",
-    )
+        "__weakref__", "_errors", "_house", "_inbox", "_mark", "_pace", "_rights", "_task", "admitted", "connection",
+        "greeted", "handshake",
+    )  # fmt: skip
 
     def __init__(self, house: House, connection: Connection, handshake: Handshake) -> None:
         self._house = house
         self.connection = connection
         self.handshake = handshake
-        self.admitted = False
+        # Whether it has said hello, and whether that was good.
+        self.greeted = self.admitted = False
+        self._pace = Pace(house.rate)
         self._errors = 0
         self._inbox: list[ClientMessage] = []
         self._task: asyncio.Task[None] | None = None
@@ -70,12 +65,27 @@ class Conversation:
         except BadMessage as bad:
             self.blunder(bad.code, bad.message)
             return
-        self.take(message)
+        self.hear(message)
 
-    def take(self, message: ClientMessage) -> None:
-        """Take one message that is read already; never raises, never waits."""
+    def hear(self, message: ClientMessage) -> None:
+        """The same for one that is read already. A client that sends more than it may is told, and closed if it goes on."""
         if self.connection.close_code is not None:
             return
+        judgement = self._pace.judge()
+        if judgement is Judgement.TAKEN:
+            self.take(message)
+        elif judgement is Judgement.REFUSED:
+            number = getattr(message, "id", None)
+            self.connection.tell(Error(ErrorCode.TOO_FAST, "Messages come too fast; this one was dropped.", id=number))
+        else:
+            self.connection.close(CloseCode.TOO_FAST)
+            self._house.tally.note(CloseCode.TOO_FAST.reason)
+
+    def take(self, message: ClientMessage) -> None:
+        """Take one message that does not count as the client's haste; never raises, never waits."""
+        if self.connection.close_code is not None:
+            return
+        self.greeted = self.greeted or isinstance(message, Hello)
         self._inbox.append(message)
         if len(self._inbox) > INBOX:
             self.connection.close(CloseCode.BAD_MESSAGES)
@@ -153,7 +163,7 @@ class Conversation:
         if ping.position is not None:
             idle = connection.pending == 0
             if idle and mark is not None and _behind(ping.position, mark):
-                log.warning("A client is behind what it was sent; it loads everything anew. [client-behind]")
+                self._house.tally.note("client-behind")
                 self._house.hub.reset(connection, ErrorCode.BEHIND)
                 connection.told = None
             self._mark = connection.told if idle else None

@@ -12,10 +12,12 @@ from sqla_realtime.protocol.messages import Row
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What is known of a client before it says a word: request headers by lower-case name, and its address."""
+    """What is known of a client before it says a word: request headers by lower-case name, its address, and what it is
+    counted together with, None for nothing."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     address: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from weakref import WeakSet
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Doorkeeper, Refused
 from sqla_realtime.hub.hub import Hub
+from sqla_realtime.hub.pace import Rate
 from sqla_realtime.hub.snapshots import Snapshots
+from sqla_realtime.hub.tally import Tally
 from sqla_realtime.protocol.messages import Error
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the conversations of one server share. ``patience`` is how many seconds a client without rights may stay;
-    ``conversations`` are those under way."""
+    """What the conversations of one server share. ``patience`` is how many seconds a client without rights may stay,
+    ``rate`` how fast one may talk, ``tally`` counts for the log; ``conversations`` are those under way."""
 
     hub: Hub
     snapshots: Snapshots
@@ -29,6 +31,8 @@ class House:
     max_errors: int
     explain: bool
     patience: float = 10.0
+    rate: Rate = field(default_factory=Rate)
+    tally: Tally = field(default_factory=Tally)
     conversations: WeakSet[Conversation] = field(default_factory=WeakSet)
 
     def refuse(self, connection: Connection, refused: Refused, channel: str | None = None, number: int | None = None) -> None:

@@ -4,28 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.hub.doors import Archive, Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.hub import Hub
+from sqla_realtime.hub.pace import Clock
+from sqla_realtime.hub.warm import Warm
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.messages import Row
 
 log = logging.getLogger(__name__)
 
+# Rows that are at hand come faster than a client takes them: how often it is looked whether it has taken the last ones.
+LOOK = 0.02
 # How often rows are read again because a change that can't be told row by row came in between.
 ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What snapshots may cost: ``at_once`` reads at once, ``line`` more that wait, and for ``share`` seconds rows that
+    were read serve whoever comes next, as long as they are no more than ``rows``."""
+
+    at_once: int = 4
+    line: int = 10_000
+    share: float = 0.0
+    rows: int = 10_000
+    clock: Clock = time.monotonic
 
 
 class Snapshots:
     """One task for each channel's snapshot under way. Loop thread only."""
 
-    def __init__(self, hub: Hub, feed: Feed, broker: Broker, archive: Archive) -> None:
+    def __init__(self, hub: Hub, feed: Feed, broker: Broker, archive: Archive, reads: Reads = Reads()) -> None:
         self._hub = hub
         self._feed = feed
         self._broker = broker
         self._archive = archive
+        self._reads = reads
+        # The hub's history, which a jump replaces.
+        self._warm = Warm(reads.share, lambda position: hub._history.after(position), reads.clock)
+        self._reading = 0
+        self._line: dict[Flight, asyncio.Future[bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, flight: Flight) -> None:
@@ -34,14 +59,30 @@ class Snapshots:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def sweep(self) -> None:
+        """Forget rows that are too old to be shared."""
+        self._warm.sweep()
+
     async def _fly(self, flight: Flight) -> None:
         try:
             for _ in range(ATTEMPTS):
-                rows = await self._archive.rows(flight.channel)
+                known = self._warm.rows(flight.channel, flight.pattern)
+                if known is not None and len(known) <= self._reads.rows:
+                    self._hand_over(flight, known)
+                    return
+                began = self._reads.clock()
+                rows = await self._read(flight)
+                if rows is None:
+                    if flight.waiters:
+                        continue
+                    self._hub.crash(flight, ErrorCode.SNAPSHOT_FAILED, "Nobody waits for it.")
+                    return
                 # Whatever the read can have seen is at or below this position.
                 high = await self._broker.head()
                 await self._feed.reached(high)
                 if not flight.spoiled:
+                    rows = flight.merge(rows)
+                    self._warm.keep(flight.channel, rows, self._hub.position, began)
                     self._hub.land(flight, rows)
                     return
                 flight.restart()
@@ -51,3 +92,53 @@ class Snapshots:
         except Exception:
             log.exception("The rows of a channel could not be read. [snapshot-failed]")
         self._hub.crash(flight, ErrorCode.SNAPSHOT_FAILED, "The rows could not be read now; try again.")
+
+    def _hand_over(self, flight: Flight, rows: Sequence[Row]) -> None:
+        """Land with rows that are at hand. Whoever has no room for them yet waits for another flight, which reads when these
+        are too old: for so long it is not cut for what it could not take as fast."""
+        size = sum(len(row.record) for row in rows)
+        late = {each: number for each, number in flight.waiters.items() if each.pending and each.pending + size > each.budget}
+        for connection in late:
+            del flight.waiters[connection]
+        self._hub.land(flight, rows)
+        for connection, number in late.items():
+            again = self._hub.board(connection, number, flight.channel, flight.pattern)
+            if again is not None:
+                asyncio.get_running_loop().call_later(LOOK, self.start, again)
+
+    async def _read(self, flight: Flight) -> Sequence[Row] | None:
+        """The rows, when it is their turn; None where nobody waits for them any more by then. Raises Refused."""
+        if self._reading < self._reads.at_once:
+            self._reading += 1
+        elif await self._turn(flight):
+            # What came until now they will have seen.
+            flight.restart()
+        else:
+            return None
+        try:
+            return await self._archive.rows(flight.channel) if flight.waiters else None
+        finally:
+            self._pass_on()
+
+    async def _turn(self, flight: Flight) -> bool:
+        """Wait in the line, and say whether there is still a reason to."""
+        if len(self._line) >= self._reads.line:
+            self._thin_out()
+        if len(self._line) >= self._reads.line:
+            raise Refused(ErrorCode.SNAPSHOT_FAILED, "Too many rows are being read; try again.")
+        place = self._line[flight] = asyncio.get_running_loop().create_future()
+        return bool(await place)
+
+    def _thin_out(self) -> None:
+        """Send those away for whom nobody waits any more."""
+        for flight in [each for each in self._line if not each.waiters]:
+            self._line.pop(flight).set_result(False)
+
+    def _pass_on(self) -> None:
+        """Whoever has read leaves its turn to the next in the line."""
+        while self._line:
+            place = self._line.pop(next(iter(self._line)))
+            if not place.done():
+                place.set_result(True)
+                return
+        self._reading -= 1

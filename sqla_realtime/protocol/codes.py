@@ -19,6 +19,8 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4502
     HELLO_TIMEOUT = 4503
     TOO_MANY_CONNECTIONS = 4504
+    TOO_MANY_FROM_ADDRESS = 4505
+    TOO_FAST = 4506
 
     @property
     def reason(self) -> str:
@@ -39,6 +41,7 @@ class ErrorCode(StrEnum):
     NEEDS_AUTH = "needs-auth"
     FORBIDDEN = "forbidden"
     TOO_MANY_SUBSCRIPTIONS = "too-many-subscriptions"
+    TOO_FAST = "too-fast"
     SNAPSHOT_TOO_LARGE = "snapshot-too-large"
     SNAPSHOT_FAILED = "snapshot-failed"
     INVALIDATED = "invalidated"
@@ -49,7 +52,9 @@ class ErrorCode(StrEnum):
     UPGRADE_REQUIRED = "upgrade-required"
     TOO_LARGE = "too-large"
     TOO_MANY_MESSAGES = "too-many-messages"
+    TOO_MANY_HEADERS = "too-many-headers"
     UNKNOWN_CONNECTION = "unknown-connection"
+    TOO_BUSY = "too-busy"
 
 
 # Closes of RFC 6455 section 7.4.1 that repeat themselves however often a client comes back.

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tornado.httpserver import HTTPServer
 from tornado.web import Application as Routes
 
 from sqla_realtime.brokers.base import Broker
@@ -16,12 +15,14 @@ from sqla_realtime.commit import Position
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
-from sqla_realtime.hub.snapshots import Snapshots
+from sqla_realtime.hub.pace import Rate
+from sqla_realtime.hub.snapshots import Reads, Snapshots
 from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
 from sqla_realtime.protocol.messages import Ping
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
+from sqla_realtime.server.porch import Porch
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler
 from sqla_realtime.transports.handshake import Gate
@@ -31,9 +32,6 @@ from sqla_realtime.transports.quiet import NotFoundHandler, log_request
 from sqla_realtime.transports.send import SendHandler
 from sqla_realtime.transports.sse import EventsHandler
 from sqla_realtime.transports.websocket import SocketHandler
-
-# Clients that were told to restart come back within this time, each at a moment of its own.
-RESTART_SPREAD_MS = 2000
 
 
 class Broadcaster:
@@ -51,25 +49,24 @@ class Broadcaster:
         archive = DatabaseArchive(registry, settings, application, self._readers)
         house = House(
             hub=self.hub,
-            snapshots=Snapshots(self.hub, self._feed, broker, archive),
+            snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
             doorkeeper=ApplicationDoorkeeper(registry, settings, application, self._askers),
             ping_interval=settings.ping_interval,
             subscriptions=settings.subscriptions,
             max_errors=settings.max_errors,
             explain=bool(settings.development),
             patience=settings.hello_timeout,
+            rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
         )
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings)
-        self._server = HTTPServer(
-            self._routes(),
-            idle_connection_timeout=settings.hello_timeout,
-            body_timeout=settings.hello_timeout,
-            max_header_size=16 * 1024,
-            max_body_size=64 * 1024,
-        )
+        self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @staticmethod
+    def _reads(settings: Settings) -> Reads:
+        return Reads(settings.snapshot_threads, settings.snapshot_line, settings.snapshot_share, settings.snapshot_rows)
 
     def _routes(self) -> Routes:
         base = re.escape(self._settings.base)
@@ -84,8 +81,6 @@ class Broadcaster:
             ],
             default_handler_class=NotFoundHandler,
             log_function=log_request,
-            websocket_max_message_size=self._settings.max_message,
-            websocket_ping_interval=self._settings.ping_interval,
         )
 
     def open(self, sockets: Sequence[socket.socket]) -> None:
@@ -97,9 +92,9 @@ class Broadcaster:
     async def close(self, patience: float) -> None:
         """Tell every client when to come back, let what is queued go out, and end; within ``patience`` seconds."""
         self._server.stop()
-        self._lobby.dismiss(CloseCode.RESTARTING, RESTART_SPREAD_MS)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
+                await self._lobby.dismiss(CloseCode.RESTARTING)
                 await self._lobby.emptied()
         self._lobby.drop()
         await self._server.close_all_connections()
@@ -120,6 +115,8 @@ class Broadcaster:
         while True:
             await asyncio.sleep(min(interval / 4, self._settings.hello_timeout / 4))
             now = loop.time()
+            self.house.tally.flush()
+            self.house.snapshots.sweep()
             for conversation, opened in list(self._lobby.conversations.items()):
                 connection = conversation.connection
                 if not conversation.admitted:

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 # How often whoever waits for the loop looks whether it still runs.
 LOOK = 0.05
+# How many clients may come at once before the loop has looked: more have to knock again seconds later. The system
+# takes less where it is set to.
+BACKLOG = 4096
 
 _runners: WeakSet[Runner] = WeakSet()
 
@@ -51,7 +54,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     for family, address in dict.fromkeys((info[0], info[4]) for info in infos):
         chosen = found[0].getsockname()[1] if found else port
         try:
-            found.append(socket.create_server((address[0], chosen, *address[2:]), family=family, backlog=128))
+            found.append(socket.create_server((address[0], chosen, *address[2:]), family=family, backlog=BACKLOG))
             found[-1].setblocking(False)
         except OSError as error:
             failure = failure or error

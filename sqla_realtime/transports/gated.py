@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.web import stream_request_body
+from tornado.web import Finish, stream_request_body
 
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import ClientMessage, Error
 from sqla_realtime.transports.handshake import origin_of
+from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.quiet import QuietHandler
 
@@ -20,11 +23,17 @@ STATUS = {
     ErrorCode.UNKNOWN_CONNECTION: 404,
     ErrorCode.TOO_LARGE: 413,
     ErrorCode.UPGRADE_REQUIRED: 426,
+    ErrorCode.TOO_MANY_HEADERS: 431,
+    ErrorCode.TOO_BUSY: 503,
 }
 
 # A body that is too large is read and thrown away up to so many times its limit: a client that is cut while it still
 # writes may not see the answer.
 PATIENCE = 16
+# What happens to clients that do nothing wrong, and is not counted for the log.
+USUAL = (ErrorCode.UPGRADE_REQUIRED, ErrorCode.UNKNOWN_CONNECTION)
+# Whoever is sent away comes back after a random one of so many seconds.
+RETRY_AFTER = 5
 
 
 class GatedHandler(QuietHandler):
@@ -32,10 +41,40 @@ class GatedHandler(QuietHandler):
 
     def initialize(self, lobby: Lobby) -> None:
         self._lobby = lobby
+        self._place: asyncio.Future[bool] | None = None
+        self._gone = False
 
     def named(self) -> dict[str, str]:
         """Headers by lower-case name. One that was sent twice is its values joined by commas: two Origins are no origin."""
         return {name.lower(): value for name, value in self.request.headers.items()}
+
+    async def line_up(self) -> None:
+        """Wait until it is this handshake's turn. Raises Refused, or Finish where the client is gone meanwhile.
+
+        Tornado tells that it is gone from the moment when it has read the whole request.
+        """
+        self._place = self._lobby.line.join()
+        if self._place is not None and not await self._place:
+            if self._gone:
+                raise Finish
+            raise sent_away()
+
+    def count_headers(self) -> None:
+        """Raise Refused for more of them than a request may have."""
+        most = self._lobby.settings.max_headers
+        if sum(1 for _ in self.request.headers.get_all()) > most:
+            raise Refused(ErrorCode.TOO_MANY_HEADERS, f"A request may have {most} headers.", "Or raise REALTIME_MAX_HEADERS.")
+
+    def look(self) -> None:
+        """Raise Refused where whoever came now would have no place in the line."""
+        if self._lobby.line.busy:
+            raise sent_away()
+
+    def on_connection_close(self) -> None:
+        self._gone = True
+        if self._place is not None:
+            self._lobby.line.leave(self._place)
+        super().on_connection_close()
 
     def knock(self) -> None:
         """Raise Refused unless the gate lets this request in. A page's own origin is not named by every request of it,
@@ -51,6 +90,10 @@ class GatedHandler(QuietHandler):
     def refuse(self, refused: Refused) -> None:
         """Answer with why not."""
         fix = refused.fix if self._lobby.house.explain else None
+        if refused.code not in USUAL:
+            self._lobby.house.tally.note(refused.code)
+        if refused.code == ErrorCode.TOO_BUSY:
+            self.set_header("Retry-After", str(random.randint(1, RETRY_AFTER)))  # noqa: S311
         self.set_status(STATUS.get(ErrorCode(refused.code), 400))
         if "Access-Control-Allow-Origin" not in self._headers:
             # Readable from everywhere: it tells a page no more than that it may not come in.
@@ -79,6 +122,7 @@ class BodyHandler(GatedHandler):
         try:
             self.knock()
             self._admit()
+            self.count_headers()
             self._check_size(int(self.request.headers.get("Content-Length", "0")), PATIENCE)
             if any("token" in name.lower() for name in self.request.query_arguments):
                 raise Refused(

@@ -33,4 +33,4 @@ class SendHandler(BodyHandler):
         if conversation is None:
             raise Refused(ErrorCode.UNKNOWN_CONNECTION, "This server has no stream of that connection.")
         for message in messages:
-            conversation.take(message)
+            conversation.hear(message)

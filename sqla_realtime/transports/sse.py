@@ -10,7 +10,7 @@ from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage, Codec
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Error, Hello, Reset, ServerMessage
+from sqla_realtime.protocol.messages import Bye, Error, Hello, Reset, ServerMessage
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.stream import StreamHandler
 
@@ -62,9 +62,13 @@ class EventsHandler(StreamHandler):
     def frame(self, messages: list[bytes]) -> bytes:
         lines = [b"data: %b\n\n" % data for data in messages]
         lines[-1] = self._id() + lines[-1]
-        if not self._begun:
-            self._begun = True
-            lines.insert(0, b"retry: %d\n" % random.randint(*RETRY_MS))  # noqa: S311
+        connection = self.conversation.connection
+        retry = connection.retry_after_ms if isinstance(connection, _Listener) else None
+        if retry is None and not self._begun:
+            retry = random.randint(*RETRY_MS)  # noqa: S311
+        if retry is not None:
+            lines.insert(0, b"retry: %d\n" % retry)
+        self._begun = True
         return b"".join(lines)
 
     def _id(self) -> bytes:
@@ -86,17 +90,21 @@ class EventsHandler(StreamHandler):
 
 
 class _Listener(Connection):
-    """A connection whose client cannot ask: ``again`` is called with channels that are to be asked for again."""
+    """A connection whose client cannot ask: ``again`` is called with channels that are to be asked for again. When it is
+    to come back it reads in ``retry`` alone."""
 
-    __slots__ = ("_again",)
+    __slots__ = ("_again", "retry_after_ms")
 
     def __init__(self, codec: Codec, budget: int, again: Callable[[Sequence[str]], None]) -> None:
         super().__init__(codec, budget)
         self._again = again
+        self.retry_after_ms: int | None = None
 
     def tell(self, message: ServerMessage) -> None:
         super().tell(message)
         match message:
+            case Bye():
+                self.retry_after_ms = message.retry_after_ms
             case Reset():
                 self._again(message.channels)
             case Error(code=ErrorCode.SNAPSHOT_FAILED, channel=str(channel)):

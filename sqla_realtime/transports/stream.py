@@ -9,7 +9,7 @@ from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
-from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import ClientMessage, Hello
@@ -30,7 +30,6 @@ class StreamHandler(BodyHandler):
     def initialize(self, lobby: Lobby) -> None:
         super().initialize(lobby)
         self._pump: Pump | None = None
-        self._gone = False
         self._over = asyncio.Event()
 
     # What the transports decide.
@@ -58,7 +57,12 @@ class StreamHandler(BodyHandler):
         return messages
 
     async def converse(self, connection: Connection, messages: Sequence[ClientMessage]) -> None:
-        """Begin with what the client has said already, and return when it is over."""
+        """Begin with what the client has said already when it is its turn, and return when it is over."""
+        try:
+            await self.line_up()
+        except Refused as refused:
+            self.refuse(refused)
+            return
         stream: IOStream = self.http.stream
         if self._gone or stream.closed():
             return
@@ -67,13 +71,16 @@ class StreamHandler(BodyHandler):
         self.set_header("Cache-Control", "no-store")
         # Understood by nginx and its like: pass on what comes when it comes.
         self.set_header("X-Accel-Buffering", "no")
-        handshake = Handshake(self.named(), self.request.remote_ip or "")
-        self.conversation = Conversation(self._lobby.house, connection, handshake)
+        self.conversation = Conversation(self._lobby.house, connection, self._lobby.handshake(self.request))
         self._pump = Pump(connection, stream, self._send, self.drained)
         self._lobby.enter(self.conversation, stream, reachable=self.reachable)
-        for message in messages:
-            self.conversation.take(message)
-        await self._over.wait()
+        try:
+            for message in messages:
+                self.conversation.take(message)
+            await self._over.wait()
+        except BaseException:
+            self._end()
+            raise
 
     def over(self) -> None:
         """The response is complete. Its end is written before the lobby lets go of it: a stop waits for no more."""
@@ -83,7 +90,6 @@ class StreamHandler(BodyHandler):
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self._gone = True
         self._end()
         self._over.set()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
-from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.transports import upgrade
 from sqla_realtime.transports.gated import GatedHandler
@@ -18,17 +20,20 @@ class SocketHandler(GatedHandler):
     Not Tornado's WebSocketHandler, which would be kept with its request for as long as the connection lasts.
     """
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         headers = self.named()
         try:
             if not upgrade.asks(headers):
                 self.knock()
+                self.look()
                 self.set_header("Upgrade", "websocket")  # RFC 9110 15.5.22
                 raise Refused(ErrorCode.UPGRADE_REQUIRED, "This is a WebSocket; everything else is fine.")
             self._lobby.gate.check(headers)  # browsers send Origin with every handshake (RFC 6455 10.2)
             self.set_header("Sec-WebSocket-Version", upgrade.VERSION)  # which a refusal of another tells (4.4)
             upgrade.check(self.request.method or "", self.request.version, headers)
             subprotocol = upgrade.select(headers, self._lobby.codecs)
+            self.count_headers()
+            await self.line_up()
         except Refused as refused:
             self.refuse(refused)
         else:
@@ -44,5 +49,5 @@ class SocketHandler(GatedHandler):
         stream.set_nodelay(True)
         stream.write(upgrade.answer(headers["sec-websocket-key"], subprotocol))
         connection = Connection(self._lobby.codecs[subprotocol], self._lobby.settings.queue_bytes)
-        handshake = Handshake(Kept(headers), self.request.remote_ip or "")
+        handshake = replace(self._lobby.handshake(self.request), headers=Kept(headers))
         Link(self._lobby, Conversation(self._lobby.house, connection, handshake), stream)

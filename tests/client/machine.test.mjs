@@ -110,7 +110,7 @@ for (const [name, events, expected] of [
   ["and dials again, still offline for people", [...EXAMPLES.waiting, "alarm"], ["dialing", "offline", 0, "dial", 10_000]],
   ["one that was refused is connecting", [...EXAMPLES.refused, "open"], ["dialing", "connecting", 0, "dial", 10_000]],
   ["a refusal is final", [...EXAMPLES.probing, ["got error", refusal]], ["refused", "refused", 0, "hangup", undefined]],
-  ["a server may wish for a longer wait", leaving(20_000), ["waiting", "offline", 0, "hangup", 10_000]],
+  ["a server may wish for a longer wait", leaving(20_000), ["waiting", "offline", 0, "hangup", 20_250]],
   ["but not for a shorter one", leaving(-5), ["waiting", "offline", 0, "hangup", 250]],
   ["nor for anything else", leaving("soon"), ["waiting", "offline", 0, "hangup", 250]],
   ["a server's goodbye may be final", [...live, ["got bye", { code: 4400 }], ["lost", {}]], ["refused", "refused", 0, "hangup", undefined]],

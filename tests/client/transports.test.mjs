@@ -156,7 +156,7 @@ for (const Carrier of CARRIERS) {
     await carrier.tell({ type: "bye", code: 4500, reason: "restarting", retry_after_ms: 20_000 })
     if (transport !== "poll") await carrier.cut()
     assert.deepEqual([client.status, client.reason.code], ["offline", "restarting"])
-    server.pass(9_999)
+    server.pass(20_000)
     assert.equal(client.reason.code, "restarting")
   })
 

@@ -12,6 +12,7 @@ from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.house import House
+from sqla_realtime.hub.pace import Rate
 from sqla_realtime.hub.snapshots import Snapshots
 from tests.hub.fakes import Client, ScriptedArchive, ScriptedBroker, ScriptedDoorkeeper, make_hub
 from tests.support.virtual import run
@@ -20,7 +21,7 @@ from tests.support.virtual import run
 class Stage:
     """One server's shared parts, scripted, and one client in conversation with it."""
 
-    def __init__(self, subscriptions: int = 5, max_errors: int = 10, explain: bool = False) -> None:
+    def __init__(self, subscriptions: int = 5, max_errors: int = 10, explain: bool = False, burst: int = 1000) -> None:
         self.hub, self.broker = make_hub(), ScriptedBroker()
         self.feed = Feed(self.broker, self.hub)
         self.doorkeeper, self.archive = ScriptedDoorkeeper(), ScriptedArchive()
@@ -33,6 +34,7 @@ class Stage:
             subscriptions=subscriptions,
             max_errors=max_errors,
             explain=explain,
+            rate=Rate(1.0, burst, 3, lambda: 0.0),
         )
         self.client = Client()
         self.conversation = Conversation(self.house, self.client.connection, Handshake())

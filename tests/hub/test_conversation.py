@@ -13,7 +13,7 @@ import pytest
 from sqla_realtime.hub.conversation import INBOX
 from sqla_realtime.hub.doors import Guest, Refused
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
-from sqla_realtime.protocol.messages import Subscribe, Unsubscribe
+from sqla_realtime.protocol.messages import Ping, Subscribe, Unsubscribe
 from tests.hub.fakes import put, residue, row
 from tests.hub.stage import Stage, outcomes, play, subscribe
 from tests.protocol.bad import BAD
@@ -622,3 +622,30 @@ def test_the_id_that_a_client_brings_is_its_own_once_it_is_admitted() -> None:
         assert stage.client.connection.id == mine
 
     play(scene, admitted=False)
+
+
+def test_haste_is_told_and_then_ended(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        gate = stage.shut("a/1")
+        stage.say(subscribe("a/1", number=7))
+        for number in range(8, 12):
+            stage.say({"type": "unsubscribe", "id": number, "channels": ["a/1"]})
+        told = stage.client.heard()
+        assert [(message["code"], message.get("id")) for message in told] == [("too-fast", 10), ("too-fast", 11)]
+        stage.say({"type": "ping"})
+        stage.say({"type": "ping"})
+        assert stage.client.connection.close_code == 4506
+        gate.set()
+        assert outcomes(await stage.ask()) == ["4506"]
+
+    play(scene, burst=4)
+    assert caplog.text.count("[too-fast]") == 1
+
+
+def test_what_the_server_asks_for_its_client_is_no_haste() -> None:
+    async def scene(stage: Stage) -> None:
+        for _ in range(50):
+            stage.conversation.take(Ping())
+        assert outcomes(await stage.ask()) == ["pong"] * 50
+
+    play(scene, burst=2)

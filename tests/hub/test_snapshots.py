@@ -22,7 +22,7 @@ from sqla_realtime.hub.doors import Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.hub import Hub
-from sqla_realtime.hub.snapshots import ATTEMPTS, Snapshots
+from sqla_realtime.hub.snapshots import ATTEMPTS, Reads, Snapshots
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
 from tests.hub.fakes import Client, ScriptedArchive, ScriptedBroker, make_hub, put, residue, row
@@ -360,3 +360,169 @@ def test_a_flight_with_another_high_mark_fails_it(mutant: Callable[..., Snapshot
 def test_a_flight_that_forgets_what_came_during_the_read_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "Flight", Unmerged)
     assert any(fails(seed) for seed in range(50))
+
+
+# The line of reads.
+
+
+class Busy(House):
+    """One read at a time, two that wait; each read lasts until the gate is opened."""
+
+    def __init__(self, share: float = 0.0) -> None:
+        super().__init__()
+        self.reads = Reads(at_once=1, line=2, share=share, clock=lambda: asyncio.get_running_loop().time())
+        self.snapshots = Snapshots(self.hub, self.feed, self.broker, self.archive, self.reads)
+        self.archive.gate = asyncio.Event()
+        self.clients: dict[str, Client] = {}
+
+    async def ask(self, *names: str) -> None:
+        for name in names:
+            client = self.clients.setdefault(name, Client())
+            flight = self.hub.board(client.connection, 1, name, "a/{x}")
+            if flight is not None:
+                self.snapshots.start(flight)
+        await asyncio.sleep(0.1)
+
+    def open_gate(self) -> None:
+        assert self.archive.gate is not None
+        self.archive.gate.set()
+
+
+def test_reads_wait_in_a_line_that_is_bounded() -> None:
+    async def scene() -> None:
+        house = Busy()
+        async with house.open():
+            await house.ask("a", "b", "c", "d")
+            assert house.archive.reads == ["a"]
+            [refusal] = house.clients["d"].heard()
+            assert (refusal["code"], refusal["channel"]) == ("snapshot-failed", "d")
+            house.open_gate()
+            await asyncio.sleep(1)
+            assert house.archive.reads == ["a", "b", "c"]
+            assert [[message["type"] for message in house.clients[name].heard()] for name in "abc"] == [["subscribed"]] * 3
+            assert house.snapshots._reading == 0
+            assert not house.snapshots._line
+
+    run(scene())
+
+
+def test_a_read_for_which_nobody_waits_any_more_is_left_out() -> None:
+    async def scene() -> None:
+        house = Busy()
+        async with house.open():
+            await house.ask("a", "b", "c")
+            house.hub.close(house.clients["b"].connection)
+            await house.ask("d")  # it takes the place of the one that is gone
+            assert house.clients["d"].heard() == []
+            assert "b" not in house.hub._flights
+            house.hub.close(house.clients["c"].connection)
+            house.open_gate()
+            await asyncio.sleep(1)
+            assert house.archive.reads == ["a", "d"]
+            for client in house.clients.values():
+                house.hub.close(client.connection)
+            assert residue(house.hub) == {}
+            assert house.snapshots._reading == 0
+
+    run(scene())
+
+
+def test_whoever_asks_for_a_read_that_is_just_being_left_out_gets_it() -> None:
+    async def scene() -> None:
+        house = Busy()
+        async with house.open():
+            await house.ask("a", "b", "c")
+            house.hub.close(house.clients["b"].connection)
+            house.snapshots._thin_out()
+            late = Client()
+            assert house.hub.board(late.connection, 2, "b", "a/{x}") is None
+            house.open_gate()
+            await asyncio.sleep(1)
+            assert [message["type"] for message in late.heard()] == ["subscribed"]
+
+    run(scene())
+
+
+def test_a_read_that_fails_passes_its_turn_on() -> None:
+    async def scene() -> None:
+        house = Busy()
+        house.archive.failures = [OSError(), Refused(ErrorCode.SNAPSHOT_TOO_LARGE, "no")]
+        async with house.open():
+            await house.ask("a", "b", "c")
+            house.open_gate()
+            await asyncio.sleep(1)
+            assert [house.clients[name].heard()[0].get("code") for name in "abc"] == [
+                "snapshot-failed", "snapshot-too-large", None,
+            ]  # fmt: skip
+            assert house.snapshots._reading == 0
+
+    run(scene())
+
+
+def test_what_comes_while_a_read_waits_is_in_it_once() -> None:
+    async def scene() -> None:
+        house = Busy()
+        async with house.open():
+            await house.ask("a", "b")
+            house.archive.tables["b"] = [row(1, 5)]
+            house.broker.add(put("b", 1, 5), put("b", 2, 2))
+            await asyncio.sleep(0.1)
+            house.archive.tables["b"] = [row(1, 5)]  # another program has removed the second, which the read sees
+            house.open_gate()
+            await asyncio.sleep(1)
+            assert house.clients["b"].shown == {"b": {"1": 5}}
+
+    run(scene())
+
+
+def test_rows_are_shared_for_so_long() -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            await house.ask("a")
+            house.broker.add(put("a", 1, 7))
+            for _ in range(3):
+                late = house.clients["a"] = Client()
+                await house.ask("a")
+                assert late.shown == {"a": {"1": 7}}
+            assert house.archive.reads == ["a"]
+            await asyncio.sleep(5)
+            await house.ask("a")
+            assert house.archive.reads == ["a", "a"]
+
+    run(scene())
+
+
+def test_rows_at_hand_wait_for_a_client_that_has_not_taken_the_last_ones() -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            await house.ask("a")
+            slow, quick = Client(budget=100, reads=False), Client()
+            slow.connection.send(b"x" * 200)
+            for client in (slow, quick):
+                flight = house.hub.board(client.connection, 1, "a", "a/{x}")
+                if flight is not None:
+                    house.snapshots.start(flight)
+            await asyncio.sleep(1)
+            assert quick.shown == {"a": {"1": 0}}
+            assert slow.connection.close_code is None
+            assert house.hub.joined(slow.connection) == {"a": "a/{x}"}
+            [data] = slow.connection.drain()
+            slow.connection.flushed(len(data))
+            slow.reads = True
+            await asyncio.sleep(1)
+            assert slow.shown == {"a": {"1": 0}}
+            # Not for ever.
+            stuck = Client(budget=100, reads=False)
+            stuck.connection.send(b"x" * 200)
+            flight = house.hub.board(stuck.connection, 1, "a", "a/{x}")
+            assert flight is not None
+            house.snapshots.start(flight)
+            await asyncio.sleep(30)
+            assert stuck.connection.close_code == 4502
+            assert house.archive.reads == ["a", "a"], "when they were too old they were read again"
+
+    run(scene())

@@ -38,8 +38,10 @@ class HttpPeer(Peer):
     async def _post(self, path: str, messages: list[Any]) -> Response:
         response = await request(self.port, path, json.dumps(messages), **self.headers)
         if response.status != 200:
-            self.refusal = response.status, await response.json()
-            await response.close()
+            try:
+                self.refusal = response.status, await response.json()
+            finally:
+                await response.close()
             raise ConnectionRefusedError(self.refusal)
         return response
 

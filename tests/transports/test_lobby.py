@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from typing import Any
 
@@ -15,19 +16,22 @@ from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.settings import Settings
-from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.lobby import SLICE, Lobby
 from tests.support.scene import live
 
 NOBODY: Any = None
 
 
-def lobby() -> Lobby:
-    return Lobby(NOBODY, NOBODY, {"v1": V1()}, Settings())
+def house() -> House:
+    return House(NOBODY, NOBODY, NOBODY, ping_interval=25.0, subscriptions=1, max_errors=1, explain=False)
+
+
+def lobby(**settings: Any) -> Lobby:
+    return Lobby(house(), NOBODY, {"v1": V1()}, Settings(**settings))
 
 
 def guest(name: str) -> Conversation:
-    house = House(NOBODY, NOBODY, NOBODY, ping_interval=25.0, subscriptions=1, max_errors=1, explain=False)
-    made = Conversation(house, Connection(V1(), 1000), Handshake())
+    made = Conversation(house(), Connection(V1(), 1000), Handshake())
     made.connection.id = name
     return made
 
@@ -48,16 +52,70 @@ async def test_the_latest_stream_of_an_id_is_reached() -> None:
     assert list(here.conversations) == [third]
 
 
+def goodbye(each: Conversation) -> dict[str, Any]:
+    [data] = each.connection.drain()
+    message: dict[str, Any] = json.loads(data)
+    return message
+
+
 @live
-async def test_whoever_comes_after_the_dismissal_is_told_too() -> None:
-    here, early, late = lobby(), guest("a"), guest("b")
-    here.enter(early, NOBODY)
-    here.dismiss(CloseCode.RESTARTING, 2000)
+async def test_each_is_told_a_moment_of_its_own_and_whoever_comes_later_too() -> None:
+    here, early, late = lobby(restart_window=30), [guest(str(number)) for number in range(50)], guest("late")
+    for each in early:
+        here.enter(each, NOBODY)
+    await here.dismiss(CloseCode.RESTARTING)
     here.enter(late, NOBODY)
-    for each in (early, late):
-        assert each.connection.close_code is CloseCode.RESTARTING
-        [goodbye] = each.connection.drain()
-        assert b'"retry_after_ms":2000' in goodbye
+    told = [goodbye(each)["retry_after_ms"] for each in [*early, late]]
+    assert len(set(told)) > 40
+    assert 0 <= min(told) < 10_000
+    assert 20_000 < max(told) <= 30_000
+    assert all(each.connection.close_code is CloseCode.RESTARTING for each in [*early, late])
+    assert len(here.census) == len(early), "who came later was never let in"
+
+
+@live
+async def test_the_window_grows_with_the_clients_and_the_loop_is_not_held() -> None:
+    here = lobby(handshake_rate=10, restart_window=2)
+    guests = [guest(str(number)) for number in range(1000)]
+    for each in guests:
+        here.enter(each, NOBODY)
+    saying, turns = asyncio.ensure_future(here.dismiss(CloseCode.RESTARTING)), 0
+    while not saying.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 1000 // SLICE
+    told = [goodbye(each)["retry_after_ms"] for each in guests]
+    assert 90_000 < max(told) <= 100_000
+    assert 40_000 < sum(told) / len(told) < 60_000, "spread evenly"
+
+
+@live
+async def test_one_too_many_is_told_so_and_a_place_that_is_left_is_free() -> None:
+    here, guests = lobby(connections=2), [guest(str(number)) for number in range(5)]
+    for each in guests[:3]:
+        here.enter(each, NOBODY)
+    told = goodbye(guests[2])
+    assert (told["code"], told["reason"]) == (4504, "too-many-connections")
+    assert 0 <= told["retry_after_ms"] <= 2000
+    here.leave(guests[2])
+    assert len(here.census) == 2
+    here.leave(guests[0])
+    here.enter(guests[3], NOBODY)
+    assert guests[3].connection.close_code is None
+    for each in guests:
+        here.leave(each)
+    assert not here.census
+    assert not here._silent
+
+
+@live
+async def test_of_those_who_are_silent_the_one_who_has_been_so_for_longest_goes() -> None:
+    here, guests = lobby(unadmitted=2), [guest(str(number)) for number in range(6)]
+    for each in guests:
+        each.greeted = each.connection.id in "023"
+        here.enter(each, NOBODY)
+    assert [each.connection.close_code for each in guests] == [None, 4503, None, None, None, None]
+    assert list(here._silent) == [guests[4], guests[5]]
 
 
 @live

@@ -199,7 +199,7 @@ async def test_a_kept_connection_serves_one_poll_after_the_other(scene: Make) ->
 @live
 async def test_a_poll_that_comes_during_a_stop_is_told(scene: Make) -> None:
     made = scene()
-    made.server._lobby.dismiss(CloseCode.RESTARTING, 2000)
+    await made.server._lobby.dismiss(CloseCode.RESTARTING)
     status, _, answer = await ask(made.port, "/realtime/poll", json.dumps([HELLO, subscribe(PAGES)]))
     assert (status, kinds(json.loads(answer))) == (200, ["bye"])
 
@@ -227,7 +227,7 @@ async def test_what_will_not_be_answered_any_more_is_reset(scene: Make, monkeypa
     assert runner is not None
 
     async def stop() -> None:
-        made.server._lobby.dismiss(CloseCode.RESTARTING, 2000)
+        await made.server._lobby.dismiss(CloseCode.RESTARTING)
 
     async def expire() -> None:
         for each in made.server._lobby.conversations:

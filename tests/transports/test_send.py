@@ -83,7 +83,7 @@ async def test_a_token_that_did_not_hold_may_be_replaced(scene: Make) -> None:
 
 @live
 async def test_whoever_commands_faster_than_it_is_answered_is_closed(scene: Make) -> None:
-    made = scene(max_messages=1000)
+    made = scene(max_messages=1000, message_burst=1000)
     async with made.canary(), EventsPeer(made.port) as peer:
         await peer.hello()
         flood = [{"type": "subscribe", "id": number, "channels": [f"projects/{number}/pages"]} for number in range(600)]

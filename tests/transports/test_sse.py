@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -375,3 +375,27 @@ async def test_a_posted_stream_takes_over_from_one_that_is_dead_already(scene: M
         await early.cut()
         await late.say({"type": "ping"})
         assert await late.hear() == {"type": "pong"}
+
+
+@live
+async def test_an_event_source_is_told_by_retry_when_to_come_back(scene: Make) -> None:
+    """It does not read the goodbye."""
+    made = scene(restart_window=1000)
+    async with AsyncExitStack() as stack:
+        sources = [await stack.enter_async_context(Source(made.port, PAGES).connected()) for _ in range(5)]
+        for source in sources:
+            await source.until("subscribed")
+        await asyncio.to_thread(made.realtime.stop, 10)
+        for source in sources:
+            said = await source.until("bye")
+            assert source.retry == said["retry_after_ms"]
+        assert len({source.retry for source in sources}) > 1
+
+
+@live
+async def test_an_event_source_is_sent_away_in_a_way_that_it_comes_back_from(scene: Make) -> None:
+    """At any status but 200 it would give up for good."""
+    made = scene(connections=1)
+    async with made.canary(), Source(made.port, PAGES).connected() as source:
+        said = await source.until("bye")
+        assert (source.response.status, said["code"], source.retry) == (200, 4504, said["retry_after_ms"])

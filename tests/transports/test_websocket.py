@@ -215,7 +215,7 @@ async def test_the_tenth_mistake_closes(scene: Callable[..., Scene]) -> None:
 
 @live
 async def test_whoever_asks_faster_than_it_is_answered_is_closed(scene: Callable[..., Scene]) -> None:
-    made = scene()
+    made = scene(message_burst=1000)
     async with made.canary(), Peer(made.port) as peer:
         await peer.hello()
         for number in range(1000):

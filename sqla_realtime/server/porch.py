@@ -1,0 +1,46 @@
+"""Tornado's HTTP server with a bound: of sockets that are no WebSocket (yet) there are so many, more are closed at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+from sqla_realtime.hub.tally import Tally
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.settings import Settings
+
+# Of a request that is not for a conversation. The others keep max_body by themselves.
+BODY = 64 * 1024
+
+
+class Porch(HTTPServer):
+    """A socket that sends nothing costs a descriptor until the time for its request is over. There is nothing to tell it:
+    it has not asked yet."""
+
+    def initialize(self, routes: Application, settings: Settings, tally: Tally) -> None:  # type: ignore[override]
+        super().initialize(
+            routes,
+            idle_connection_timeout=settings.hello_timeout,
+            body_timeout=settings.hello_timeout,
+            max_header_size=settings.max_header,
+            max_body_size=BODY,
+        )
+        # Those who converse over HTTP, those who wait for their turn, and as many who have not asked for anything yet.
+        self._room = settings.connections + settings.handshake_line + settings.unadmitted
+        self._tally = tally
+        self._sockets_open = 0
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        if self._sockets_open >= self._room:
+            self._tally.note(ErrorCode.TOO_BUSY)
+            stream.close()
+            return
+        self._sockets_open += 1
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        self._sockets_open -= 1
+        super().on_close(server_conn)
