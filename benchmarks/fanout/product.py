@@ -26,7 +26,7 @@ from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Change, Commit
 
 # The whole frame is then about as long as the peers' 250 bytes.
-TEXT = "x" * 24
+TEXT = "x" * 72
 REQUEST = struct.Struct("QQ")
 Publish = Callable[[int, int], None]
 
@@ -88,11 +88,11 @@ def orm(sessions: sessionmaker[Session], channels: int) -> Publish:
 
     def publish(burst: int, stamp: int) -> None:
         nonlocal published
-        for index in range(burst):
+        for _ in range(burst):
             with sessions() as session:
                 room = session.get_one(Room, published % channels)
                 # Two commits of one moment must differ, or the second changes nothing.
-                room.at, room.text = f"@{stamp:020}", f"{TEXT[:-4]}{index:04}"
+                room.at, room.text = f"@{stamp:020}", f"{TEXT[:-9]}{published:09}"
                 session.commit()
             published += 1
 
