@@ -114,8 +114,8 @@ def end(process: subprocess.Popen[str], group: bool = False) -> None:
 
 
 @contextmanager
-def bench(server: Server, connections: int, channels: int = 1, *, buffer: int = 0, core: int | None = 0) -> Iterator[Bench]:
-    """Start both; nobody is connected yet. ``buffer`` is the receive buffer of a client's socket, the system's own if 0."""
+def bench(server: Server, connections: int, channels: int = 1, *, small: int = 0, core: int | None = 0) -> Iterator[Bench]:
+    """Start both; nobody is connected yet. The first ``small`` clients have small buffers."""
     with ExitStack() as stack:
         process = start(server.argv(channels), core, group=True)
         stack.callback(end, process, group=True)
@@ -124,7 +124,7 @@ def bench(server: Server, connections: int, channels: int = 1, *, buffer: int = 
             raise Failed(f"{server.name} did not start")
         started = json.loads(line)
         where = [server.kind, str(started["port"]), str(started["control"]), server.path]
-        sizes = [str(connections), str(channels), str(buffer)]
+        sizes = [str(connections), str(channels), str(small)]
         generator = start([str(build.LOAD), *where, *sizes, *map(str, started["pids"])], 1)
         stack.callback(end, generator)
         yield Bench(started, generator)

@@ -1,21 +1,28 @@
-"""The product whole as a server of the bench: product.py CHANNELS direct|orm.
+"""The product whole as a server of the bench: product.py CHANNELS direct|orm [--spin thread|process] [--interval SECONDS].
 
 A Realtime with its memory broker; the publisher is a thread of the same process, as an application's is. ``direct`` hands
 ready commits to the broker, so that what is measured is the way from there to the sockets; ``orm`` commits on SQLite
-through a Session, so that capture is in it too. A request for no message at all is answered with what was counted.
+through a Session, so that capture is in it too. ``--spin`` adds an application that computes without end, as a thread
+beside the broadcaster's or as a process of its own on the same core. A request for no message at all is answered with what
+was counted.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import multiprocessing
 import os
 import socket
 import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import create_engine, event, insert
@@ -63,6 +70,13 @@ class Selects:
         self.count += str(call[2]).lstrip().upper().startswith("SELECT")
 
 
+def spin(turns: Any) -> None:
+    """An application that computes without end, and counts its turns."""
+    while True:
+        sum(number * number for number in range(1000))
+        turns.value += 1
+
+
 def direct(broker: Broker, channels: int) -> Publish:
     """Hands over ready commits. The last is finished first, so that all of a burst enter the log at one moment."""
     published = 0
@@ -99,8 +113,8 @@ def orm(sessions: sessionmaker[Session], channels: int) -> Publish:
     return publish
 
 
-def serve(peer: socket.socket, publish: Publish, selects: Selects) -> None:
-    """One control connection, until it ends; the generator's own ends the process."""
+def serve(peer: socket.socket, publish: Publish, count: Callable[[], dict[str, float]]) -> None:
+    """One control connection, until it ends."""
     while data := peer.recv(REQUEST.size * 256):
         while len(data) % REQUEST.size:
             data += peer.recv(REQUEST.size - len(data) % REQUEST.size)
@@ -108,31 +122,53 @@ def serve(peer: socket.socket, publish: Publish, selects: Selects) -> None:
             if burst:
                 publish(burst, stamp)
             else:
-                peer.sendall(json.dumps({"selects": selects.count}).encode() + b"\n")
+                peer.sendall(json.dumps(count()).encode() + b"\n")
 
 
-def main(channels: int, way: str) -> None:
+def database(folder: str, channels: int) -> Any:
+    """An engine on a database with a row for each channel."""
+    engine = create_engine(f"sqlite:///{Path(folder) / 'bench.db'}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(Room), [{"id": number, "at": "", "text": ""} for number in range(channels)])
+    return engine
+
+
+def main(options: argparse.Namespace, folder: str) -> None:
     """Serve until the parent kills this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        engine = create_engine(f"sqlite:///{Path(folder) / 'bench.db'}")
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-        Base.metadata.create_all(engine)
-        with engine.begin() as connection:
-            connection.execute(insert(Room), [{"id": number, "at": "", "text": ""} for number in range(channels)])
-        sessions = sessionmaker(engine)
-        realtime = Realtime(port=0)
-        realtime.publish(Room, schema=RoomOut, channel="rooms/{id}", join=anyone)
-        realtime.enable(sessions)
-        realtime.start()
-        publish = direct(realtime._broker, channels) if way == "direct" else orm(sessions, channels)
-        selects = Selects(engine)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            started = {"port": realtime.port, "control": server.getsockname()[1], "pids": [os.getpid()]}
-            print(json.dumps(started), flush=True)
-            while True:
-                threading.Thread(target=serve, args=(server.accept()[0], publish, selects), daemon=True).start()
+    turns = RawValue("Q", 0)
+    if options.spin == "process":
+        multiprocessing.Process(target=spin, args=(turns,), daemon=True).start()
+    if options.interval:
+        sys.setswitchinterval(options.interval)
+    engine = database(folder, options.channels)
+    sessions = sessionmaker(engine)
+    realtime = Realtime(port=0)
+    realtime.publish(Room, schema=RoomOut, channel="rooms/{id}", join=anyone)
+    realtime.enable(sessions)
+    realtime.start()
+    publish = direct(realtime._broker, options.channels) if options.way == "direct" else orm(sessions, options.channels)
+    selects = Selects(engine)
+
+    def count() -> dict[str, float]:
+        return {"selects": selects.count, "turns": turns.value, "clock": time.monotonic()}
+
+    if options.spin == "thread":
+        threading.Thread(target=spin, args=(turns,), daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        started = {"port": realtime.port, "control": server.getsockname()[1], "pids": [os.getpid()]}
+        print(json.dumps(started), flush=True)
+        while True:
+            threading.Thread(target=serve, args=(server.accept()[0], publish, count), daemon=True).start()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("channels", type=int)
+    parser.add_argument("way", choices=("direct", "orm"))
+    parser.add_argument("--spin", choices=("thread", "process"))
+    parser.add_argument("--interval", type=float, help="for sys.setswitchinterval()")
+    with tempfile.TemporaryDirectory() as folder:
+        main(parser.parse_args(), folder)

@@ -107,7 +107,8 @@ def _idle(cells: dict[str, Cell]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for name, cell in sorted(cells.items(), key=lambda item: median(item[1], "kibibytes") or 0):
         figures = [number(median(cell, "connections"), 0), number(median(cell, "kibibytes"), 1)]
-        figures += [number(median(cell, "seconds")), number(median(cell, "handshakes"), 0)]
+        late = "" if all(each["whole"] for each in cell) else "> "
+        figures += [late + number(median(cell, "seconds")), number(median(cell, "handshakes"), 0)]
         figures += [number(median(cell, "handshake_cpu"), 0)]
         apart = spread([each["seconds"] for each in cell])
         noisy = " noisy" if apart > NOISY else ""

@@ -61,12 +61,13 @@ def flask(mode: str, **options: object) -> Server:
     )
 
 
+PRODUCT = Server("product", "sqla_realtime", python("product", "direct"), kind="product", path=WS)
 SERVERS = [
     Server(FLOOR_NAME, "C, one send each (the floor)", (str(build.FLOOR), "CHANNELS", "send")),
     Server(
         "c-coalesce16", "C, 16 messages a send", (str(build.FLOOR), "CHANNELS", "coalesce"), only=frozenset({"burst16"})
     ),
-    Server("product", "sqla_realtime", python("product", "direct"), kind="product", path=WS),
+    PRODUCT,
     Server(
         "product-orm", "sqla_realtime, Session commits on SQLite", python("product", "orm"), kind="product", path=WS,
         only=frozenset({"1x100", "1x1000", "burst16"}),
@@ -81,8 +82,8 @@ SERVERS = [
         missing=lambda: build.module("starlette", "uvicorn", "websockets"),
     ),
     # A thread for each connection: ten thousand of them measure the scheduler.
-    flask("threading", most=1000, never=frozenset({"1x10000", "1000x10"})),
-    flask("gevent", never=frozenset({"1000x10"})),
+    flask("threading", most=1000, never=frozenset({"1x10000", "1000x10", "burst16"})),
+    flask("gevent", never=frozenset({"1x10000", "1000x10"})),
     Server("ws", "node ws, send loop", node("ws.mjs"), missing=build.node),
     Server("socket.io", "socket.io on node, emit to a room", node("socketio.mjs"), "socketio", SOCKETIO, missing=build.node),
     Server("nchan", "nchan (nginx, C)", python("peers.nchan", str(build.NCHAN)), missing=build.nchan),

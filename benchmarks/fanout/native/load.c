@@ -1,4 +1,4 @@
-/* The load generator: load KIND PORT CONTROL PATH CONNECTIONS CHANNELS BUFFER PID..., then commands on standard input. */
+/* The load generator: load KIND PORT CONTROL PATH CONNECTIONS CHANNELS SMALL PID..., then commands on standard input. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 struct config config;
 struct counters count;
-int sampling, verifying, comeback_ms;
+int asleep, sampling, verifying, comeback_ms;
 
 static enum kind kind_of(const char *name) {
     if (!strcmp(name, "product")) return PRODUCT;
@@ -18,11 +18,11 @@ static enum kind kind_of(const char *name) {
 int main(int argc, char **argv) {
     char line[200];
     if (argc < 9) {
-        fprintf(stderr, "load KIND PORT CONTROL PATH CONNECTIONS CHANNELS BUFFER PID...\n");
+        fprintf(stderr, "load KIND PORT CONTROL PATH CONNECTIONS CHANNELS SMALL PID...\n");
         return 2;
     }
     config = (struct config){.kind = kind_of(argv[1]), .port = atoi(argv[2]), .control = atoi(argv[3]), .path = argv[4],
-                             .connections = atoi(argv[5]), .channels = atoi(argv[6]), .buffer = atoi(argv[7])};
+                             .connections = atoi(argv[5]), .channels = atoi(argv[6]), .small = atoi(argv[7])};
     for (int index = 8; index < argc && config.pid_count < 8; index++) config.pids[config.pid_count++] = atoi(argv[index]);
     net_init();
     publish_connect();

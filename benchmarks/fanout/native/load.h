@@ -19,7 +19,7 @@ struct conn {
 
 struct config {
     enum kind kind;
-    int port, connections, channels, control, buffer;
+    int port, connections, channels, control, small; /* the first so many have small receive buffers */
     const char *path;
     int pids[8], pid_count;
 };
@@ -38,7 +38,7 @@ extern struct conn *conns;
 extern struct counters count;
 extern struct publisher publisher;
 /* asked: a command waits on standard input. */
-extern int asked, sampling, verifying, comeback_ms, epoll_fd;
+extern int asked, asleep, sampling, verifying, comeback_ms, epoll_fd;
 extern char epoch[40];
 
 /* net.c */

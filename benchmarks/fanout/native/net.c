@@ -40,7 +40,7 @@ void net_init(void) {
 
 void net_open(struct conn *c) {
     struct sockaddr_in source = {.sin_family = AF_INET}, target = {.sin_family = AF_INET};
-    int one = 1;
+    int one = 1, small = 4096;
     source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(c->index % SOURCES));
     target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     target.sin_port = htons((uint16_t)config.port);
@@ -53,7 +53,7 @@ void net_open(struct conn *c) {
     }
     setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (config.buffer) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &config.buffer, sizeof config.buffer);
+    if (c->index < config.small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     bind(c->fd, (struct sockaddr *)&source, sizeof source);
     c->stage = CONNECTING;
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
@@ -64,8 +64,8 @@ void net_open(struct conn *c) {
 void net_close(struct conn *c) {
     struct linger reset = {.l_onoff = 1};
     if (c->stage == CLOSED) return;
-    int asleep = c->stage == ASLEEP;
-    if (c->stage == LIVE || asleep) {
+    int sleeping = c->stage == ASLEEP;
+    if (c->stage == LIVE || sleeping) {
         count.live--;
         count.lost_connections++;
     } else {
@@ -78,7 +78,7 @@ void net_close(struct conn *c) {
     c->kept = 0;
     c->fd = -1;
     c->stage = CLOSED;
-    if (comeback_ms && !asleep) c->due = now_ns() + (int64_t)(random() % comeback_ms) * 1000000;
+    if (comeback_ms && !sleeping) c->due = now_ns() + (int64_t)(random() % comeback_ms) * 1000000;
 }
 
 void net_watch(struct conn *c, int on) {

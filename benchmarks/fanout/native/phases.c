@@ -47,7 +47,7 @@ static void run_until(int64_t end) {
 static void drain(double seconds) {
     int64_t end = now_ns() + (int64_t)(seconds * 1e9);
     publisher.on = 0;
-    while (count.delivered < count.commits * (config.connections / config.channels) && now_ns() < end)
+    while (count.delivered < count.commits * ((config.connections - asleep) / config.channels) && now_ns() < end)
         net_pump(now_ns() + 10000000);
 }
 
@@ -142,6 +142,7 @@ static void settle(double patience) {
 /* sleep NUMBER: so many read no more. wake: they do again, or come back where they were cut. */
 static void sleepers(int number, int on) {
     struct mark from = mark();
+    asleep = on ? number : 0;
     for (int index = 0; index < number; index++) {
         struct conn *c = conns + index;
         if (on && c->stage == LIVE) {
