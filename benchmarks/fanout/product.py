@@ -1,4 +1,4 @@
-"""The product whole as a server of the bench: product.py CHANNELS direct|orm [--spin thread|process] [--interval SECONDS].
+"""The product whole as a server of the bench: product.py CHANNELS direct|orm [--text BYTES] [--spin thread|process].
 
 A Realtime with its memory broker; the publisher is a thread of the same process, as an application's is. ``direct`` hands
 ready commits to the broker, so that what is measured is the way from there to the sockets; ``orm`` commits on SQLite
@@ -32,8 +32,8 @@ from sqla_realtime import Realtime, anyone
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Change, Commit
 
-# The whole frame is then about as long as the peers' 250 bytes.
-TEXT = "x" * 72
+# With a text of so many bytes the whole frame is about as long as the peers' 250.
+TEXT = 72
 REQUEST = struct.Struct("QQ")
 Publish = Callable[[int, int], None]
 
@@ -77,7 +77,7 @@ def spin(turns: Any) -> None:
         turns.value += 1
 
 
-def direct(broker: Broker, channels: int) -> Publish:
+def direct(broker: Broker, channels: int, text: str) -> Publish:
     """Hands over ready commits. The last is finished first, so that all of a burst enter the log at one moment."""
     published = 0
 
@@ -85,7 +85,7 @@ def direct(broker: Broker, channels: int) -> Publish:
         nonlocal published
         number = published % channels
         published += 1
-        record = b'{"id":%d,"at":"@%020d","text":"%s"}' % (number, stamp, TEXT.encode())
+        record = b'{"id":%d,"at":"@%020d","text":"%s"}' % (number, stamp, text.encode())
         return Commit((Change(f"rooms/{number}", "update", "Room", str(number), record, ("at",)),))
 
     def publish(burst: int, stamp: int) -> None:
@@ -96,7 +96,7 @@ def direct(broker: Broker, channels: int) -> Publish:
     return publish
 
 
-def orm(sessions: sessionmaker[Session], channels: int) -> Publish:
+def orm(sessions: sessionmaker[Session], channels: int, text: str) -> Publish:
     """Commits through a Session, one after another."""
     published = 0
 
@@ -106,7 +106,7 @@ def orm(sessions: sessionmaker[Session], channels: int) -> Publish:
             with sessions() as session:
                 room = session.get_one(Room, published % channels)
                 # Two commits of one moment must differ, or the second changes nothing.
-                room.at, room.text = f"@{stamp:020}", f"{TEXT[:-9]}{published:09}"
+                room.at, room.text = f"@{stamp:020}", f"{text[:-9]}{published:09}"
                 session.commit()
             published += 1
 
@@ -149,7 +149,11 @@ def main(options: argparse.Namespace, folder: str) -> None:
     realtime.publish(Room, schema=RoomOut, channel="rooms/{id}", join=anyone)
     realtime.enable(sessions)
     realtime.start()
-    publish = direct(realtime._broker, options.channels) if options.way == "direct" else orm(sessions, options.channels)
+    text = "x" * options.text
+    if options.way == "direct":
+        publish = direct(realtime._broker, options.channels, text)
+    else:
+        publish = orm(sessions, options.channels, text)
     selects = Selects(engine)
 
     def count() -> dict[str, float]:
@@ -169,6 +173,7 @@ if __name__ == "__main__":
     parser.add_argument("channels", type=int)
     parser.add_argument("way", choices=("direct", "orm"))
     parser.add_argument("--spin", choices=("thread", "process"))
+    parser.add_argument("--text", type=int, default=TEXT, help="bytes of a record's text")
     parser.add_argument("--interval", type=float, help="for sys.setswitchinterval()")
     with tempfile.TemporaryDirectory() as folder:
         main(parser.parse_args(), folder)
