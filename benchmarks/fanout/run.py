@@ -74,7 +74,8 @@ def main() -> None:
         many_files()
         run(options)
     raw = json.loads(RAW.read_text())
-    if set(raw["scenarios"]) == set(TITLES) or options.render or options.output != parser.get_default("output"):
+    whole = not (options.servers or options.scenarios)
+    if whole or options.render or options.output != parser.get_default("output"):
         report.write(raw, options.output)
     print("\n".join(report.tables(raw)))
 

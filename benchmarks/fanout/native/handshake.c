@@ -31,8 +31,9 @@ static void hello(struct conn *c) {
     int size = snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"id\":1,\"channels\":[\"rooms/%d\"]",
                         c->index % config.channels);
     if (c->next) {
-        /* It has everything before the offset that comes next. */
-        size += snprintf(text + size, sizeof text - (size_t)size, ",\"after\":\"%s.%ld\"", epoch, c->next - 1);
+        /* The last offset of its own channel: what came after that was other channels', and it may be from before it came. */
+        long last = c->next > config.channels ? c->next - config.channels : 0;
+        size += snprintf(text + size, sizeof text - (size_t)size, ",\"after\":\"%s.%ld\"", epoch, last);
     }
     size += snprintf(text + size, sizeof text - (size_t)size, "}");
     net_send(c, 1, text, (size_t)size);
