@@ -30,6 +30,9 @@ def plot(raw: dict[str, Any], path: Path) -> None:
         colours = ["#c0392b" if server.startswith("product") else "#7f8c8d" for _, _, server in bars]
         axis.barh([NAMES[server] for _, _, server in bars], middle, xerr=apart, color=colours, ecolor="#2c3e50")
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
+        axis.margins(x=0.15)
         axis.axvline(1, color="#2c3e50", linewidth=0.8)
         axis.set_title(TITLES[name], fontsize=10)
         axis.tick_params(labelsize=8)
