@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
 # What `make bench` runs, in this order.
-BENCHMARKS := benchmarks/latency.py benchmarks/commit_overhead.py benchmarks/memory.py
+BENCHMARKS := benchmarks/latency.py benchmarks/commit_overhead.py benchmarks/memory.py benchmarks/fanout/run.py \
+	benchmarks/fanout/stalled.py benchmarks/fanout/storm.py benchmarks/fanout/gil.py
 # What `make demo` bundles, and where to.
 PANELS := examples/flask_demo/static/panels
 # Quoted for find: each client test is a file of this name.
@@ -61,7 +62,7 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built .nginx build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built .nginx benchmarks/fanout/.built benchmarks/fanout/peers/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 client-tests: $(VENV)/.installed-test node_modules/.installed
