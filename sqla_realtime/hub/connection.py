@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from sqla_realtime.commit import Position
+from sqla_realtime.hub.merge import merge
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.messages import Bye, Ping, Recovered, ServerMessage, Snapshot
@@ -15,16 +17,17 @@ from sqla_realtime.protocol.messages import Bye, Ping, Recovered, ServerMessage,
 class Connection:
     """The hub's end of a transport. Loop thread only.
 
-    The transport sets ``wake``, which must not block or send by itself: it is called whenever there is something to
-    drain or the connection is to close. Everything a client is sent goes through ``send``, error replies too.
-    ``budget`` is how many bytes may wait; a client that lets more pile up is cut, never left out silently. One message
-    may be larger than the budget, as a snapshot can be: it is what came before it that must be on its way.
+    The transport sets ``wake``, which must not block or send by itself: it is called when there is something to drain
+    where there was nothing, or the connection is to close. Everything a client is sent goes through ``send``, error
+    replies too. ``budget`` is how many bytes may wait. Past it commits that wait are sent as one, if that makes enough
+    room; a client that still lets more pile up is cut, never left out silently. One message may be larger than the
+    budget, as a snapshot can be, and does not count while it is on its way: it is what else there is that must not pile up.
     ``told`` is the last position that it was sent: where the client is when it has applied everything.
     """
 
     __slots__ = (
-        "__weakref__", "_queue", "aborted", "budget", "channels", "close_code", "codec", "id", "pending", "sent_at",
-        "told", "user", "wake",
+        "__weakref__", "_large", "_queue", "aborted", "budget", "channels", "close_code", "codec", "id", "pending",
+        "sent_at", "told", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -40,17 +43,23 @@ class Connection:
         self.sent_at = 0.0
         self.wake: Callable[[], None] = _nothing
         self._queue: list[bytes] = []
+        # The bytes of a message that is larger than the budget, while there is one.
+        self._large = 0
 
     def send(self, data: bytes) -> None:
         """Queue one spelled message. Never blocks; after a close it does nothing."""
         if self.close_code is not None:
             return
-        if self.pending > self.budget:
+        if self.pending - self._large > self.budget and not self._make_room():
             self.abort(CloseCode.SLOW_CONSUMER)
             return
+        size = len(data)
+        if size > self.budget and not self._large:
+            self._large = size
+        self.pending += size
         self._queue.append(data)
-        self.pending += len(data)
-        self.wake()
+        if len(self._queue) == 1:
+            self.wake()
 
     def tell(self, message: ServerMessage) -> None:
         """Queue one message, spelled by the connection's own codec."""
@@ -58,14 +67,25 @@ class Connection:
             self.told = message.position
         self.send(self.codec.encode(message))
 
-    def drain(self) -> list[bytes]:
-        """Everything queued, in order. It counts as pending until ``flushed`` says that it is gone."""
-        queue, self._queue = self._queue, []
+    def drain(self, most: int = sys.maxsize) -> list[bytes]:
+        """What is queued, in order: all of it, or until it has ``most`` bytes or more. It counts as pending until
+        ``flushed`` says that it is gone."""
+        queue = self._queue
+        if self.pending > most:
+            size = 0
+            for index, data in enumerate(queue, 1):
+                size += len(data)
+                if size >= most:
+                    self._queue = queue[index:]
+                    return queue[:index]
+        self._queue = []
         return queue
 
     def flushed(self, size: int) -> None:
         """So many bytes have left for the network."""
         self.pending -= size
+        if size >= self._large:
+            self._large = 0
 
     def close(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
         """Say goodbye after everything queued, then close."""
@@ -81,6 +101,15 @@ class Connection:
         self.close_code = code
         self.aborted = True
         self.wake()
+
+    def _make_room(self) -> bool:
+        """Send as one what can be. Half of the budget must be free then, or it would be tried at every message."""
+        if not self.codec.merges:
+            return False
+        merged = merge(self._queue, self.codec)
+        self.pending += sum(map(len, merged)) - sum(map(len, self._queue))
+        self._queue = merged
+        return self.pending - self._large <= self.budget // 2
 
 
 def _nothing() -> None:

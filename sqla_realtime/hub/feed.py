@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from contextlib import aclosing
 
 from sqla_realtime.brokers.base import Broker
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 RETRY_BASE = 0.1
 RETRY_CAP = 10.0
+# How long entries may be dispatched in one loop turn, in seconds.
+SLICE = 0.005
 
 
 class Feed:
@@ -43,8 +46,13 @@ class Feed:
         """Follow from the hub's position until the log has moved past it; then have the hub jump to the head."""
         try:
             async with aclosing(self._broker.follow(self._hub.position)) as entries:
+                last = time.perf_counter()
                 async for entry in entries:
                     self._dispatch(entry)
+                    if time.perf_counter() - last > SLICE:
+                        # Whoever writes faster than this must not keep the loop from everybody else.
+                        await asyncio.sleep(0)
+                        last = time.perf_counter()
         except PositionGone:
             log.warning("The log has moved past this broadcaster; its readers load everything anew. [position-gone]")
             self._hub.jump(await self._broker.head())

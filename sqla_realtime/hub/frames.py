@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from sqla_realtime.commit import Entry
 from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.frame import Frame
 from sqla_realtime.protocol.codec import Codec
+from sqla_realtime.protocol.messages import Missed
 
 
 class Frames:
@@ -23,27 +25,31 @@ class Frames:
     def send(self, channels: frozenset[str], connections: Iterable[Connection]) -> None:
         """Send the commit to connections that are in the same of its channels."""
         position, origin = self._entry.position, self._entry.commit.origin
-        shared: dict[str, bytes] = {}
+        shared: dict[str, Frame] = {}
+        last: Codec | None = None
         for connection in connections:
             codec = connection.codec
-            if connection.id == origin:
-                frame = self._spell(codec, channels, origin)
-            elif (known := shared.get(codec.name)) is not None:
-                frame = known
-            else:
-                frame = shared[codec.name] = self._spell(codec, channels)
+            if codec is not last:
+                last, frame = codec, self._shared(codec, channels, shared)
             connection.told = position
-            connection.send(frame)
+            connection.send(frame if connection.id != origin else self._spell(codec, channels, origin))
 
-    def _spell(self, codec: Codec, channels: frozenset[str], origin: str | None = None) -> bytes:
-        changes = []
+    def _shared(self, codec: Codec, channels: frozenset[str], shared: dict[str, Frame]) -> Frame:
+        if codec.name not in shared:
+            shared[codec.name] = self._spell(codec, channels)
+        return shared[codec.name]
+
+    def _spell(self, codec: Codec, channels: frozenset[str], origin: str | None = None) -> Frame:
+        changes, texts = [], []
         for index, change in enumerate(self._entry.commit.changes):
             if change.channel in channels:
                 text = self._changes.get((codec.name, index))
                 if text is None:
                     text = self._changes[codec.name, index] = codec.change(change)
-                changes.append(text)
-        return codec.commit(self._entry.position, changes, origin)
+                changes.append(change)
+                texts.append(text)
+        position = self._entry.position
+        return Frame(codec.commit(position, texts, origin), Missed(position, changes, origin))
 
 
 def groups(touched: Mapping[str, Mapping[Connection, None]]) -> dict[frozenset[str], Iterable[Connection]]:

@@ -22,9 +22,11 @@ class Codec(Protocol):
     """Spells messages. Never blocks, keeps no state, may be shared by all connections.
 
     ``name`` identifies the dialect: what one codec of a name has spelled serves every connection with that name.
+    ``merges``: a reader who lags behind may be sent several commits as one.
     """
 
     name: str
+    merges: bool
 
     def decode(self, text: str) -> ClientMessage:
         """The message that a client sent. Raises BadMessage, and nothing else, for whatever else it may be."""

@@ -42,6 +42,7 @@ class V1:
     """The codec of ``sqla-realtime.v1``."""
 
     name = SUBPROTOCOL
+    merges = True
 
     def decode(self, text: str) -> ClientMessage:
         return _message(_parsed(text))

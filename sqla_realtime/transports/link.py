@@ -7,7 +7,7 @@ import logging
 import socket
 from contextlib import suppress
 
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.protocol.codes import ErrorCode
@@ -16,7 +16,6 @@ from sqla_realtime.transports.framing import (
     NORMAL,
     PING,
     PONG,
-    TEXT,
     Close,
     Ping,
     Reader,
@@ -33,6 +32,8 @@ log = logging.getLogger(__name__)
 CHUNK = 16 * 1024
 # How long the end of the connection is waited for once a close frame is on its way, in seconds.
 LINGER = 5.0
+# How much is written at once, in bytes.
+MOST = 64 * 1024
 
 _ASK = head(PING, 0)
 
@@ -52,7 +53,7 @@ class Link:
         self._conversation = conversation
         self._stream = stream
         self._reader = Reader(lobby.settings.max_message)
-        self._pump = Pump(conversation.connection, stream, self._write, self._drained)
+        self._pump = Pump(conversation.connection, stream, lobby.flusher, self._write, self._drained, most=MOST)
         # Whether anything has come since the last ping.
         self._heard = True
         # Whether pings are being answered, and the latest that came meanwhile.
@@ -113,8 +114,22 @@ class Link:
 
     # What goes.
 
-    def _write(self, messages: list[bytes]) -> asyncio.Future[None]:
-        return self._stream.write(b"".join(part for data in messages for part in (head(TEXT, len(data)), data)))
+    def _write(self, messages: list[bytes]) -> asyncio.Future[None] | None:
+        """Straight to the socket; only what that does not take, or what comes behind such, goes through the buffer."""
+        data = self._lobby.framer.framed(messages)
+        stream = self._stream
+        if not stream.writing() and stream.socket is not None:
+            try:
+                sent = stream.socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                stream.close()
+                raise StreamClosedError from None
+            if sent == len(data):
+                return None
+            data = data[sent:]
+        return stream.write(data)
 
     def _drained(self) -> None:
         code = self._conversation.connection.close_code

@@ -18,6 +18,8 @@ from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.address import Proxies
 from sqla_realtime.transports.census import Census
+from sqla_realtime.transports.flusher import Flusher
+from sqla_realtime.transports.framer import Framer
 from sqla_realtime.transports.handshake import Gate
 from sqla_realtime.transports.line import Line
 
@@ -37,6 +39,8 @@ class Lobby:
     codecs: dict[str, Codec]
     settings: Settings
     conversations: dict[Conversation, float] = field(default_factory=dict)
+    flusher: Flusher = field(default_factory=Flusher)
+    framer: Framer = field(default_factory=Framer)
     line: Line = field(init=False)
     census: Census = field(init=False)
     _proxies: Proxies = field(init=False)

@@ -72,7 +72,7 @@ class StreamHandler(BodyHandler):
         # Understood by nginx and its like: pass on what comes when it comes.
         self.set_header("X-Accel-Buffering", "no")
         self.conversation = Conversation(self._lobby.house, connection, self._lobby.handshake(self.request))
-        self._pump = Pump(connection, stream, self._send, self.drained)
+        self._pump = Pump(connection, stream, self._lobby.flusher, self._send, self.drained)
         self._lobby.enter(self.conversation, stream, reachable=self.reachable)
         try:
             for message in messages:

@@ -372,7 +372,8 @@ def test_a_connection_that_was_cut_by_its_own_snapshot_does_not_join() -> None:
     hub, client = make_hub(), Client(budget=1, reads=False)
     flight = hub.board(client.connection, 1, "a", "p")
     assert flight is not None
-    client.connection.send(b"xx")
+    for data in (b"x", b"y"):
+        client.connection.send(data)
     hub.land(flight, [row(1)])
     assert client.connection.aborted
     assert residue(hub) == {}
@@ -457,7 +458,8 @@ def test_more_than_fits_the_budget_is_answered_with_rows() -> None:
 
 def test_a_resume_that_overflows_the_connection_does_not_join() -> None:
     hub, client = make_hub(), Client(budget=1, reads=False)
-    client.connection.send(b"xx")
+    for data in (b"x", b"y"):
+        client.connection.send(data)
     assert resumed(hub, client, at(0), "a") == []
     assert client.connection.aborted
     assert residue(hub) == {}

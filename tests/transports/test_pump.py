@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.v1 import V1
+from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.pump import Pump
 from tests.support.scene import live
 
@@ -17,19 +18,22 @@ from tests.support.scene import live
 class Socket:
     """A stream that takes what it is given when the test says so."""
 
-    def __init__(self, budget: int = 1000) -> None:
+    def __init__(self, budget: int = 1000, most: int = 1000) -> None:
         self.written: list[list[bytes]] = []
         self.futures: list[asyncio.Future[None]] = []
         self.drained = 0
+        self.takes = False
         self.closed = False
         self.connection = Connection(V1(), budget)
         stream: Any = self
-        self.pump = Pump(self.connection, stream, self.write, self.empty)
+        self.pump = Pump(self.connection, stream, Flusher(), self.write, self.empty, most=most)
 
-    def write(self, messages: list[bytes]) -> asyncio.Future[None]:
+    def write(self, messages: list[bytes]) -> asyncio.Future[None] | None:
         if self.closed:
             raise StreamClosedError
         self.written.append(messages)
+        if self.takes:
+            return None
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
 
@@ -76,9 +80,10 @@ async def test_the_next_write_waits_for_the_last() -> None:
 @live
 async def test_a_cut_waits_for_no_write() -> None:
     socket = Socket(budget=10)
-    socket.connection.send(b"x" * 20)
+    socket.connection.send(b"x" * 10)
     await turn()
-    socket.connection.send(b"one too many")
+    for data in (b"y", b"one too many"):
+        socket.connection.send(data)
     assert socket.connection.close_code is CloseCode.SLOW_CONSUMER
     assert not socket.closed, "not within the hub's own turn"
     await turn()
@@ -111,3 +116,17 @@ async def test_a_stream_that_is_gone_is_no_error() -> None:
     other.connection.send(b"1")
     await turn()
     assert (other.written, other.drained) == ([], 0)
+
+
+@live
+async def test_a_socket_that_takes_everything_is_written_to_in_pieces_all_the_same() -> None:
+    socket = Socket(most=10)
+    socket.takes = True
+    for _ in range(3):
+        socket.connection.send(b"x" * 6)
+    await turn()
+    assert [len(messages) for messages in socket.written] == [2, 1]
+    assert socket.connection.pending == 0
+    socket.connection.close(CloseCode.RESTARTING)
+    await turn()
+    assert (len(socket.written), socket.drained) == (3, 1)

@@ -1,0 +1,34 @@
+"""Messages as they stand on a WebSocket, made once for all who are sent the same."""
+
+from __future__ import annotations
+
+from operator import is_
+
+from sqla_realtime.hub.frame import Frame
+from sqla_realtime.transports.framing import TEXT, head
+
+
+class Framer:
+    """Remembers the last messages that it joined, because in one loop turn the next connection is often sent the same."""
+
+    __slots__ = ("_joined", "_last")
+
+    def __init__(self) -> None:
+        self._last: list[bytes] = []
+        self._joined = b""
+
+    def framed(self, messages: list[bytes]) -> bytes:
+        """The messages as frames, one behind the other."""
+        if len(messages) == 1:
+            return _framed(messages[0])
+        if not (len(messages) == len(self._last) and all(map(is_, messages, self._last))):
+            self._last, self._joined = messages, b"".join(map(_framed, messages))
+        return self._joined
+
+
+def _framed(data: bytes) -> bytes:
+    if not isinstance(data, Frame):
+        return head(TEXT, len(data)) + data
+    if data.framed is None:
+        data.framed = head(TEXT, len(data)) + data
+    return data.framed
