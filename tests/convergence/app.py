@@ -69,7 +69,7 @@ class App:
         with self.sessions() as session:
             return user is not None and user.id == owner and session.get(Ban, owner) is None
 
-    def write(self, seed: int, count: int, threads: int) -> dict[str, int]:
+    def write(self, seed: object, count: int, threads: int) -> dict[str, int]:
         return play(self.sessions, seed, count, threads)
 
     def restart(self) -> None:

@@ -38,7 +38,7 @@ def database(kind: str) -> Iterator[str]:
 
 async def disturb(world: World, dice: random.Random) -> None:
     """One thing that happens to a client, or to the server."""
-    client = dice.choice(world.clients)
+    client = dice.choice([each for each in world.clients if each is not world.spared])
     channel = dice.choice(CHANNELS)
     match dice.randrange(18):
         case 0 | 1 | 2 | 3:
@@ -80,7 +80,8 @@ async def play(world: World, seed: int) -> None:
     brief.live_for(0.8)
     await brief.cut()
     await banned.want(f"mine/{banned.user}")
-    end = dice.choice(["write", "write", "write", "restart", "kill"])
+    end = dice.choice(["write", "write", "write", "restart", "kill", "expire"])
+    world.spared = brief if end == "expire" else None
     writing = asyncio.ensure_future(world.write(seed, TRANSACTIONS, dice.choice([1, 2, 3])))
     for number in range(ACTIONS):
         await disturb_while(world, dice, writing)
@@ -94,6 +95,11 @@ async def play(world: World, seed: int) -> None:
         elif number == ACTIONS // 3:
             await world.tell("ban", owner=banned.user, banned=dice.random() < 0.6, revoke=dice.random() < 0.5)
     await asyncio.gather(writing, return_exceptions=True)
+    if end == "expire":
+        # Whoever is left alone for so long hears of the end of its token, or should not hear these.
+        for number in range(5):
+            await asyncio.sleep(0.5)
+            await world.write(f"{seed}/{number}", 4, 1)
     await world.settle()
 
 

@@ -90,6 +90,8 @@ class World:
         # What the application has to complain of; a traceback is hardly ever right.
         self._complaints = deque[str](maxlen=2000)
         self.clients: list[Client | Listener] = []
+        # Nothing happens to this one for now.
+        self.spared: Client | Listener | None = None
         self._moved = asyncio.Event()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
@@ -176,7 +178,7 @@ class World:
 
         return token
 
-    async def write(self, seed: int, count: int, threads: int) -> None:
+    async def write(self, seed: object, count: int, threads: int) -> None:
         """Transactions, in threads of the application."""
         counts = await self.tell("write", seed=seed, count=count, threads=threads)
         self.counts["transactions"] += sum(counts.values())

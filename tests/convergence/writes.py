@@ -106,7 +106,7 @@ def transact(sessions: sessionmaker[Session], dice: random.Random) -> str:
     return "committed"
 
 
-def play(sessions: sessionmaker[Session], seed: int, count: int, threads: int) -> dict[str, int]:
+def play(sessions: sessionmaker[Session], seed: object, count: int, threads: int) -> dict[str, int]:
     """So many transactions in so many threads; how many ended how."""
     counts: dict[str, int] = {}
     lock = threading.Lock()
