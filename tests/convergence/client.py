@@ -128,7 +128,7 @@ class Client(Shown):
             if self.kind == "poll":
                 await self._subscribe()
             self._broken.clear()
-            while self._awake.is_set():
+            while self._awake.is_set() or peer.rest:
                 text = await self._receive(peer)
                 if text is None:
                     return
@@ -140,7 +140,12 @@ class Client(Shown):
                 peer.position = self.position
 
     async def _receive(self, peer: Peer) -> str | None:
-        """The next message; None where the connection has ended or is to be taken for lost."""
+        """The next message; None where the connection has ended or is to be taken for lost.
+
+        The answer to a poll is taken whole: its end is where all of its channels are.
+        """
+        if peer.rest:
+            return await peer.receive()
         receiving, breaking = asyncio.ensure_future(peer.receive()), asyncio.ensure_future(self._broken.wait())
         try:
             await asyncio.wait([receiving, breaking], timeout=8, return_when=asyncio.FIRST_COMPLETED)

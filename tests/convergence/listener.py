@@ -70,7 +70,8 @@ class Listener(Shown):
                 return
             except LOST:
                 pass
-            await self.cut()
+            finally:
+                await self.cut()
             await asyncio.sleep(0.02)
 
     async def _anew(self, channels: set[str]) -> None:

@@ -102,6 +102,10 @@ class PollPeer(HttpPeer):
         await self.say({"type": "hello"} | ({} if token is None else {"token": token}))
         return {"type": "hello", "connection": self.connection}
 
+    @property
+    def rest(self) -> bool:
+        return bool(self._answers)
+
     async def receive(self) -> str | None:
         while not self._answers:
             if self._ended:

@@ -42,6 +42,11 @@ class Peer:
         self.socket.transport.abort()
         await self.socket.wait_closed()
 
+    @property
+    def rest(self) -> bool:
+        """Whether there are messages that have come already, with one that was received."""
+        return False
+
     async def receive(self) -> str | None:
         """The next message as it came; None where the server has ended it."""
         try:
