@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ def protocol() -> str:
 
 
 def table(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table under a heading."""
+    """The cells of the first table under a heading."""
     section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    lines = takewhile(lambda line: line.startswith("|"), section[section.index("\n| ") + 1 :].splitlines())
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][2:]
 
 
 def test_the_javascript_twin_is_what_the_module_prints() -> None:
