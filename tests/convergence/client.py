@@ -41,6 +41,7 @@ class Client(Shown):
         self._peer: Peer | None = None
         self._number = 0
         self._pinging = False
+        self._polls = False
         self._ends = 0.0
         self._seconds = 60.0
         # Channels of which the server has said that it sends no more.
@@ -121,6 +122,8 @@ class Client(Shown):
         self.counts["connections"] += 1
         token, self._ends = self._token(self._seconds)
         peer: Any = KINDS[self.kind](self._port)
+        # What it is to change to while it still takes an answer is for the next time.
+        self._polls = self.kind == "poll"
         heard = True
         async with peer:
             await peer.say({"type": "hello", "token": token})
@@ -199,13 +202,13 @@ class Client(Shown):
                 self._commit(message)
             case "ping" if message.get("position"):
                 self._move(message["position"], strictly=False)
-            case "reset" if message.get("reason") == "behind" and self.kind != "poll":
+            case "reset" if message.get("reason") == "behind" and not self._polls:
                 raise Lie(f"{self.name} is told that something got lost on the way: {text}")
             case "reset" | "leave" as kind:
                 self._part(message["channels"], refused=kind == "leave")
             case "error" if "channel" in message:
                 # A poll asks for its channels each time, with numbers of its own.
-                again = self.kind == "poll" and message["channel"] in self._live
+                again = self._polls and message["channel"] in self._live
                 if again or self._asked.get(message["channel"]) == message.get("id"):
                     self._part([message["channel"]], refused=message["code"] == "forbidden")
             case "needs_auth":
@@ -246,7 +249,7 @@ class Client(Shown):
         for item in message["channels"]:
             channel = item["channel"]
             # Without a number the server goes on with what is live; a poll asks for that with numbers of its own.
-            again = channel in self._live and (number is None or self.kind == "poll")
+            again = channel in self._live and (number is None or self._polls)
             if not again and (number is None or self._asked.get(channel) != number):
                 continue
             if item.get("recovered"):

@@ -48,7 +48,7 @@ class Reads:
 
 @live
 async def test_what_many_come_back_to_is_read_once_or_twice(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = scene()
+    made = scene(snapshot_share=5.0)
     for project in (1, 1, 2):
         made.write(project=project)
     reads = Reads(monkeypatch)
@@ -70,7 +70,7 @@ async def test_what_many_come_back_to_is_read_once_or_twice(scene: Make, monkeyp
 
 @live
 async def test_whoever_comes_while_rows_are_shared_is_no_commit_behind(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = scene()
+    made = scene(snapshot_share=5.0)
     reads = Reads(monkeypatch)
     for number in range(20):
         made.write()
