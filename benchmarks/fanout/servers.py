@@ -57,7 +57,7 @@ def flask(mode: str, **options: object) -> Server:
         kind="socketio",
         path=SOCKETIO,
         missing=lambda: build.module("flask_socketio", *(["gevent"] if mode == "gevent" else ["simple_websocket"])),
-        **options,  # type: ignore[arg-type]
+        **options,  # type: ignore[arg-type]  # fields of several types
     )
 
 

@@ -23,10 +23,10 @@ from sqla_realtime.protocol.messages import Error, Missed, Ping, Recovered, Rese
 
 
 class Hub:
-    """Loop thread only, but for ``wants``. Nothing here waits, reads or writes."""
+    """Loop thread only, but for ``wants``. Nothing here waits, reads or writes. A jump begins another ``history``."""
 
     def __init__(self, position: Position, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
-        self._history = History(position, bounds, clock)
+        self.history = History(position, bounds, clock)
         self._bounds = bounds
         self._clock = clock
         self._live: dict[str, dict[Connection, None]] = {}
@@ -42,7 +42,7 @@ class Hub:
     @property
     def position(self) -> Position:
         """The last entry that was dispatched."""
-        return self._history.head
+        return self.history.head
 
     def wants(self, pattern: str) -> bool:
         """Whether anybody can receive changes of a pattern's channels: whoever has joined one, or may come back to it.
@@ -53,7 +53,7 @@ class Hub:
 
     def dispatch(self, entry: Entry) -> None:
         """Send the next entry of the log to everyone it concerns."""
-        self._history.append(entry)
+        self.history.append(entry)
         commit = entry.commit
         for flight in self._flights.values():
             flight.offer(entry)
@@ -71,7 +71,7 @@ class Hub:
 
     def jump(self, position: Position) -> None:
         """Part of the log is lost to this hub: go on from a position, and have everyone load their channels anew."""
-        self._history = History(position, self._bounds, self._clock)
+        self.history = History(position, self._bounds, self._clock)
         for flight in self._flights.values():
             flight.spoiled = True
         self._reset(frozenset(self._live))
@@ -98,7 +98,7 @@ class Hub:
     def _missed(self, connection: Connection, channels: Mapping[str, str], after: Position) -> tuple[list[str], list[Missed]]:
         """Which of the channels can be brought from a position to the hub's, and with what."""
         try:
-            missed = self._history.after(after)
+            missed = self.history.after(after)
         except PositionGone:
             return [], []
         gaps = frozenset[str]().union(*(entry.commit.invalidated for entry in missed))
@@ -118,22 +118,21 @@ class Hub:
         """Have a connection wait for a channel's snapshot; returns the flight where a new one has to be flown."""
         self.leave(connection, [name])
         self._know(name, pattern)
-        flight = self._flights.get(name)
-        if flight is not None:
-            flight.waiters[connection] = number
-            return None
-        flight = self._flights[name] = Flight(name, pattern)
+        known = self._flights.get(name)
+        flight = self._flights[name] = known or Flight(name, pattern)
         flight.waiters[connection] = number
-        return flight
+        return None if known else flight
 
-    def land(self, flight: Flight, rows: Iterable[Row]) -> None:
-        """The rows have been read, and the hub is at or after the log's head of that moment: answer the waiters."""
+    def land(self, flight: Flight, rows: Iterable[Row]) -> list[Row]:
+        """The rows have been read, and the hub is at the log's head of that moment or later: answer the waiters, and return
+        the rows as of the hub's position."""
         del self._flights[flight.channel]
         merged = flight.merge(rows)
         for connection, number in flight.waiters.items():
             connection.tell(Snapshot(number, self.position, flight.channel, merged))
             self._enter(connection, flight.channel, flight.pattern)
         self._tidy(flight.channel)
+        return merged
 
     def crash(self, flight: Flight, code: ErrorCode, message: str) -> None:
         """The rows could not be read, or not be sent: say so to the waiters."""

@@ -47,8 +47,7 @@ class Snapshots:
         self._broker = broker
         self._archive = archive
         self._reads = reads
-        # The hub's history, which a jump replaces.
-        self._warm = Warm(reads.share, lambda position: hub._history.after(position), reads.clock)
+        self._warm = Warm(reads.share, lambda position: hub.history.after(position), reads.clock)
         self._reading = 0
         self._line: dict[Flight, asyncio.Future[bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,9 +80,7 @@ class Snapshots:
                 high = await self._broker.head()
                 await self._feed.reached(high)
                 if not flight.spoiled:
-                    rows = flight.merge(rows)
-                    self._warm.keep(flight.channel, rows, self._hub.position, began)
-                    self._hub.land(flight, rows)
+                    self._warm.keep(flight.channel, self._hub.land(flight, rows), self._hub.position, began)
                     return
                 flight.restart()
         except Refused as refused:

@@ -162,7 +162,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """The server closes on purpose; the client waits a random part of ``retry_after_ms`` before it comes back."""
+    """The server closes on purpose; the client waits ``retry_after_ms``, which are its own, before it comes back."""
 
     code: int
     reason: str

@@ -21,6 +21,7 @@ class Porch(HTTPServer):
     it has not asked yet."""
 
     def initialize(self, routes: Application, settings: Settings, tally: Tally) -> None:  # type: ignore[override]
+        # Tornado calls it with what the class is made with, which is each server's own.
         super().initialize(
             routes,
             idle_connection_timeout=settings.hello_timeout,

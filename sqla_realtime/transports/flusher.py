@@ -36,7 +36,7 @@ class Flusher:
         for number, turn in enumerate(turns, 1):
             try:
                 turn()
-            except Exception:
+            except Exception:  # a client that is left half written is cut when it takes nothing for two pings
                 log.exception("What is queued for a client could not be written. [write-failed]")
             if number % LOOK == 0 and self._clock() > end:
                 self._turns = turns[number:] + self._turns

@@ -75,6 +75,7 @@ class Link:
         except OSError:  # it was closed meanwhile
             self._over()
         else:
+            # Tornado declares an Awaitable; it is a Future.
             future.add_done_callback(self._arrived)  # type: ignore[attr-defined]
 
     def _arrived(self, future: asyncio.Future[bytes]) -> None:
@@ -85,7 +86,7 @@ class Link:
         if not self._deaf:
             try:
                 self._take(future.result())
-            except Exception:
+            except Exception:  # whatever it is, it ends this client and nobody else
                 log.exception("What a client has sent could not be handled. [frame-failed]")
                 self._hang_up(INTERNAL_ERROR)
         self._listen()

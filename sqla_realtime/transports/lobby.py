@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
 
 from sqla_realtime.hub.conversation import Conversation
@@ -63,11 +63,8 @@ class Lobby:
         """The dialect of whoever can't choose one."""
         return next(iter(self.codecs.values()))
 
-    def handshake(self, request: HTTPServerRequest) -> Handshake:
-        """What is known of the client of a request. A header that was sent twice is its values joined by commas: two
-        Origins are no origin."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        peer = request.remote_ip or ""
+    def handshake(self, headers: Mapping[str, str], peer: str) -> Handshake:
+        """What is known of a client by its request's headers (by lower-case name) and the address that it comes from."""
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))
         return Handshake(headers, address, self._proxies.group(peer, address))
 

@@ -71,7 +71,8 @@ class StreamHandler(BodyHandler):
         self.set_header("Cache-Control", "no-store")
         # Understood by nginx and its like: pass on what comes when it comes.
         self.set_header("X-Accel-Buffering", "no")
-        self.conversation = Conversation(self._lobby.house, connection, self._lobby.handshake(self.request))
+        handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
+        self.conversation = Conversation(self._lobby.house, connection, handshake)
         self._pump = Pump(connection, stream, self._lobby.flusher, self._send, self.drained)
         self._lobby.enter(self.conversation, stream, reachable=self.reachable)
         try:

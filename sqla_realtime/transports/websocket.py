@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Refused
@@ -49,5 +47,5 @@ class SocketHandler(GatedHandler):
         stream.set_nodelay(True)
         stream.write(upgrade.answer(headers["sec-websocket-key"], subprotocol))
         connection = Connection(self._lobby.codecs[subprotocol], self._lobby.settings.queue_bytes)
-        handshake = replace(self._lobby.handshake(self.request), headers=Kept(headers))
+        handshake = self._lobby.handshake(Kept(headers), self.request.remote_ip or "")
         Link(self._lobby, Conversation(self._lobby.house, connection, handshake), stream)

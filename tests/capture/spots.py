@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from pydantic import BaseModel
-from sqlalchemy import ForeignKey, func
+from sqlalchemy import Engine, ForeignKey, func
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sqla_realtime.schema.publication import Publication
+from tests.support.capture import Capture
 
 
 class Base(DeclarativeBase):
@@ -76,3 +80,16 @@ class TagOut(BaseModel):
 
 STORED = Publication(Spot, SpotOut, "rooms/{room}")
 HELD = Publication(Spot, SpotOut, "rooms/{room}", read="attributes")
+
+
+def two_spots(engine: Engine) -> Callable[..., Capture]:
+    """What makes a Capture of publications on a database with two spots, each in a room of its own."""
+    Base.metadata.create_all(engine)
+
+    def make(*publications: Publication, **session: Any) -> Capture:
+        capture = Capture(engine, *publications, **session)
+        with Session(engine) as plain, plain.begin():
+            plain.add_all([Spot(id=1), Spot(id=2, room=2)])
+        return capture
+
+    return make

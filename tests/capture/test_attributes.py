@@ -8,25 +8,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import Engine, literal, text
-from sqlalchemy.orm import Session
 
 from sqla_realtime.errors import SchemaUnsendable
 from sqla_realtime.schema.publication import Publication
-from tests.capture.spots import HELD, Base, Spot, SpotOut, Tag, TagOut
+from tests.capture.spots import HELD, Spot, SpotOut, Tag, TagOut, two_spots
 from tests.support.capture import Capture, reads, records
 
 
 @pytest.fixture
 def make(engine: Engine) -> Callable[..., Capture]:
-    Base.metadata.create_all(engine)
-
-    def make(*publications: Publication, **session: Any) -> Capture:
-        capture = Capture(engine, *publications, **session)
-        with Session(engine) as plain, plain.begin():
-            plain.add_all([Spot(id=1), Spot(id=2, room=2)])
-        return capture
-
-    return make
+    return two_spots(engine)
 
 
 def test_an_update_is_told_from_its_object_in_the_channel_of_its_row(make: Callable[..., Capture], engine: Engine) -> None:

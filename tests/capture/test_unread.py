@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select, text, update
@@ -12,21 +11,13 @@ from sqlalchemy.orm import Session
 from sqla_realtime.capture import tracker
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.schema.publication import Publication
-from tests.capture.spots import HELD, STORED, Base, NextOut, Node, Spot, Tag, TagOut
+from tests.capture.spots import HELD, STORED, NextOut, Node, Spot, Tag, TagOut, two_spots
 from tests.support.capture import Capture, reads, records
 
 
 @pytest.fixture
 def make(engine: Engine) -> Callable[..., Capture]:
-    Base.metadata.create_all(engine)
-
-    def make(*publications: Publication, **session: Any) -> Capture:
-        capture = Capture(engine, *publications, **session)
-        with Session(engine) as plain, plain.begin():
-            plain.add_all([Spot(id=1), Spot(id=2, room=2)])
-        return capture
-
-    return make
+    return two_spots(engine)
 
 
 # Who else may write to a new row before its COMMIT.

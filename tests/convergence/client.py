@@ -13,18 +13,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from websockets.exceptions import WebSocketException
-
-from tests.convergence.shown import Lie, Message, Shown
+from tests.convergence.shown import LOST, Lie, Message, Shown
 from tests.support.carriers import KINDS
 from tests.support.peer import Peer
 
 # Seconds after the end of a token in which frames that were under way may still arrive.
 UNDER_WAY = 1.0
-
-
-# What it can look like when a connection breaks at any byte, perhaps in the middle of a number, or is cut while it is used.
-LOST = (OSError, EOFError, TimeoutError, ValueError, AssertionError, WebSocketException)
 
 
 class Client(Shown):
@@ -34,8 +28,6 @@ class Client(Shown):
         super().__init__(name, user)
         self._port, self._token = port, token
         self._broken = asyncio.Event()
-        self._awake = asyncio.Event()
-        self._awake.set()
         self._asked: dict[str, int] = {}
         self._at: dict[str, str | None] = {}
         self._peer: Peer | None = None
@@ -71,12 +63,6 @@ class Client(Shown):
         self.kind = kind or self.kind
         await self._hang_up(self._peer)
 
-    def sleep(self) -> None:
-        self._awake.clear()
-
-    def wake(self) -> None:
-        self._awake.set()
-
     def live_for(self, seconds: float) -> None:
         """Its next tokens are to last so long."""
         self._seconds = seconds
@@ -98,22 +84,7 @@ class Client(Shown):
 
     # What it does by itself.
 
-    async def run(self) -> None:
-        """Connect for ever; ends with what was wrong."""
-        while True:
-            await self._awake.wait()
-            try:
-                await self._connect()
-            except Lie as lie:
-                self.failure = lie
-                self.moved()
-                return
-            except LOST:
-                pass
-            self._lost()
-            await asyncio.sleep(0.02)
-
-    def _lost(self) -> None:
+    async def _lost(self) -> None:
         for channel in self._live:
             self._at[channel] = self.position
         self._live, self._asked, self._peer, self._gone, self._pinging = set(), {}, None, set(), False

@@ -169,11 +169,11 @@ def a_resume_that_overlooks_a_reload() -> None:
         class Blind(History):
             after = trusting
 
-        self._history.__class__ = Blind
+        self.history.__class__ = Blind
         try:
             return resume(self, *args)
         finally:
-            self._history.__class__ = History
+            self.history.__class__ = History
 
     Hub.resume = blind  # type: ignore[method-assign]
 

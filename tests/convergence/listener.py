@@ -10,7 +10,6 @@ import json
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from tests.convergence.client import LOST
 from tests.convergence.shown import Lie, Message, Shown
 from tests.support.web import Response, request
 
@@ -23,8 +22,6 @@ class Listener(Shown):
         self.kind, self.wanted, self._port = "eventsource", channels, port
         self._last_id = ""
         self._response: Response | None = None
-        self._awake = asyncio.Event()
-        self._awake.set()
 
     # What the oracle has it do.
 
@@ -41,12 +38,6 @@ class Listener(Shown):
             with suppress(OSError):
                 await self._response.close()
 
-    def sleep(self) -> None:
-        self._awake.clear()
-
-    def wake(self) -> None:
-        self._awake.set()
-
     def live_for(self, seconds: float) -> None:
         """It has no token."""
 
@@ -58,21 +49,8 @@ class Listener(Shown):
 
     # What it does by itself.
 
-    async def run(self) -> None:
-        """Connect for ever; ends with what was wrong."""
-        while True:
-            await self._awake.wait()
-            try:
-                await self._connect()
-            except Lie as lie:
-                self.failure = lie
-                self.moved()
-                return
-            except LOST:
-                pass
-            finally:
-                await self.cut()
-            await asyncio.sleep(0.02)
+    async def _lost(self) -> None:
+        await self.cut()
 
     async def _anew(self, channels: set[str]) -> None:
         if channels != self.wanted:

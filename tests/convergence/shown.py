@@ -5,15 +5,21 @@ Nothing secret is in a message, no row is for somebody else, positions grow, and
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from websockets.exceptions import WebSocketException
 
 from sqla_realtime.commit import Position
 from tests.convergence.models import FIELDS, SECRET
 
 Message = dict[str, Any]
 Rows = dict[tuple[str, str], Message]
+
+# What it can look like when a connection breaks at any byte, perhaps in the middle of a number, or is cut while it is used.
+LOST = (OSError, EOFError, TimeoutError, ValueError, AssertionError, WebSocketException)
 
 
 class Lie(Exception):
@@ -36,6 +42,38 @@ class Shown:
         self.failure: BaseException | None = None
         self.last: deque[str] = deque(maxlen=60)
         self._live: set[str] = set()
+        self._awake = asyncio.Event()
+        self._awake.set()
+
+    def sleep(self) -> None:
+        self._awake.clear()
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Connect for ever; ends with what was wrong."""
+        while True:
+            await self._awake.wait()
+            try:
+                await self._connect()
+            except Lie as lie:
+                self.failure = lie
+                self.moved()
+                return
+            except LOST:
+                pass
+            finally:
+                await self._lost()
+            await asyncio.sleep(0.02)
+
+    async def _connect(self) -> None:
+        """Once, for as long as it lasts."""
+        raise NotImplementedError
+
+    async def _lost(self) -> None:
+        """The connection is no more."""
+        raise NotImplementedError
 
     @property
     def missing(self) -> set[str]:

@@ -25,7 +25,7 @@ class Clock:
 
 def log_of(hub: Hub) -> Callable[[Position], list[Entry]]:
     """What the hub remembers; a jump makes it another."""
-    return lambda position: hub._history.after(position)
+    return lambda position: hub.history.after(position)
 
 
 def test_rows_are_brought_up_to_date() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.support.browser import HASTE, chromium
+from tests.support.browser import HASTE
 from tests.support.meddler import Meddler, meddler
 from tests.support.processes import free_ports
 from tests.support.scene import PAGES, Scene
@@ -28,20 +28,6 @@ async channel => {
 """
 LIVE_OVER = "transport => client.transport === transport && pages.status === 'live'"
 SHOWN = "titles => JSON.stringify(pages.rows.map(row => row.title)) === JSON.stringify(titles)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(20_000)
-    yield page
-    page.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
 
 from sqla_realtime import Identity, Realtime
-from tests.support.browser import HASTE, chromium
+from tests.support.browser import HASTE
 from tests.support.models import Page as Row
 from tests.support.models import PageOut
 from tests.support.scene import PAGES, SECRET, Scene
@@ -38,20 +38,6 @@ async ([transport, channels, tokens]) => {
 }
 """
 LIVE = "client.status === 'live' && collections.every(collection => collection.status === 'live')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_default_timeout(20_000)
-    yield page
-    page.close()
 
 
 class Club(Scene):

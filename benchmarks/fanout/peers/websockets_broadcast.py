@@ -34,7 +34,7 @@ async def publish(burst: int, stamp: int) -> None:
 async def main() -> None:
     """Serve for ever."""
     options = {"compression": None, "ping_interval": None, "backlog": 4096}
-    async with serve(handler, "127.0.0.1", 0, **options) as server:  # type: ignore[arg-type]
+    async with serve(handler, "127.0.0.1", 0, **options) as server:  # type: ignore[arg-type]  # of several types
         announce(next(iter(server.sockets)).getsockname()[1], await control(publish))
         await asyncio.Event().wait()
 
