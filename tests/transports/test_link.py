@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
-from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
 
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.transports import link
 from sqla_realtime.transports.framing import PING, PONG, Reader
 from sqla_realtime.transports.link import Link
+from sqla_realtime.transports.websocket import SocketHandler
 from tests.support.scene import PAGES, Ear, Scene, eventually, live
 from tests.support.wire import CLOSE, TEXT, Wire
 from tests.transports.test_websocket import hello
@@ -30,40 +29,41 @@ def ending(wire: Wire) -> int | None:
     return int.from_bytes(heard[1][:2], "big") if heard[1] else None
 
 
-def living(*kinds: type) -> dict[str, int]:
-    """How many objects of these classes there are."""
+def gone(kept: list[weakref.ref[Any]]) -> bool:
+    """Whether nothing holds any of these."""
     gc.collect()
-    found = [type(each) for each in gc.get_objects()]
-    return {kind.__name__: sum(issubclass(each, kind) for each in found) for kind in kinds}
+    return not any(each() is not None for each in kept)
 
 
 # What is kept.
 
 
 @live
-async def test_nothing_of_http_outlives_the_handshake(scene: Make) -> None:
+async def test_nothing_of_http_outlives_the_handshake(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = scene()
-    kinds = (RequestHandler, HTTPServerRequest, HTTP1Connection, HTTP1ServerConnection)
-    ours = (Link, Conversation, Reader)
-    # Exceptions that other tests keep hold some; others may still be on their way out.
-    before = living(*kinds, *ours)
+    http: list[weakref.ref[Any]] = []
+    begin = SocketHandler._begin
 
-    def no_more(kinds: tuple[type, ...]) -> bool:
-        return all(count <= before[kind] for kind, count in living(*kinds).items())
+    def noted(handler: SocketHandler, *arguments: Any) -> None:
+        http.extend(map(weakref.ref, (handler, handler.request, handler.request.connection)))
+        begin(handler, *arguments)
 
+    monkeypatch.setattr(SocketHandler, "_begin", noted)
     wires = [Wire(made.port) for _ in range(20)]
     try:
         for wire in wires:
             hello(wire)
             wire.say({"type": "subscribe", "id": 1, "channels": [PAGES]})
             assert wire.hear()["type"] == "subscribed"
-        await eventually(lambda: no_more(kinds))
-        assert len(made.connections) == 20
+        assert len(http) == 60
+        await eventually(lambda: gone(http))
+        ours = [weakref.ref(each) for each in made.server._lobby.conversations]
+        assert len(ours) == 20
     finally:
         for wire in wires:
             wire.socket.close()
     await eventually(lambda: not made.connections)
-    await eventually(lambda: no_more(ours))
+    await eventually(lambda: gone(ours))
 
 
 def test_it_has_no_dictionaries() -> None:
