@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -13,34 +14,42 @@ log = logging.getLogger(__name__)
 SLICE, LOOK = 0.005, 32
 
 
+class Asker(Protocol):
+    """Whoever has something to write. One kind of it, because this is called for every delivery."""
+
+    def turn(self, now: float) -> None:
+        """Write, without blocking. ``now`` is about the loop's time."""
+
+
 class Flusher:
     """The turns of one loop, which belong to whoever asked for one, in the order of asking. Loop thread only."""
 
-    __slots__ = ("_clock", "_scheduled", "_turns")
+    __slots__ = ("_asking", "_clock", "_scheduled")
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._turns: list[Callable[[], None]] = []
+        self._asking: list[Asker] = []
         self._scheduled = False
 
-    def ask(self, turn: Callable[[], None]) -> None:
-        """Have ``turn`` called soon, once. It must not raise; if it does, the others have theirs all the same."""
-        self._turns.append(turn)
+    def ask(self, asker: Asker) -> None:
+        """Have its turn come soon, once. It must not raise; if it does, the others have theirs all the same."""
+        self._asking.append(asker)
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        turns, self._turns = self._turns, []
-        end = self._clock() + SLICE
-        for number, turn in enumerate(turns, 1):
+        asking, self._asking = self._asking, []
+        now = self._clock()
+        end = now + SLICE
+        for number, asker in enumerate(asking, 1):
             try:
-                turn()
+                asker.turn(now)
             except Exception:  # a client that is left half written is cut when it takes nothing for two pings
                 log.exception("What is queued for a client could not be written. [write-failed]")
-            if number % LOOK == 0 and self._clock() > end:
-                self._turns = turns[number:] + self._turns
+            if number % LOOK == 0 and (now := self._clock()) > end:
+                self._asking = asking[number:] + self._asking
                 break
-        self._scheduled = bool(self._turns)
+        self._scheduled = bool(self._asking)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._flush)

@@ -7,7 +7,7 @@ import logging
 import socket
 from contextlib import suppress
 
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream
 
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.protocol.codes import ErrorCode
@@ -41,8 +41,7 @@ _ASK = head(PING, 0)
 class Link:
     """Between a stream that was HTTP's and a conversation. Loop thread only.
 
-    It says everything that is no message, and the close frame last of all. All that it writes goes through the stream's
-    own buffer, behind what the pump has written.
+    It says everything that is no message, and the close frame last of all.
     """
 
     __slots__ = ("_answering", "_closing", "_conversation", "_deaf", "_heard", "_late", "_lobby", "_pump", "_reader",
@@ -53,7 +52,7 @@ class Link:
         self._conversation = conversation
         self._stream = stream
         self._reader = Reader(lobby.settings.max_message)
-        self._pump = Pump(conversation.connection, stream, lobby.flusher, self._write, self._drained, most=MOST)
+        self._pump = Pump(conversation.connection, stream, lobby.flusher, lobby.framed, self._drained, most=MOST)
         # Whether anything has come since the last ping.
         self._heard = True
         # Whether pings are being answered, and the latest that came meanwhile.
@@ -115,34 +114,10 @@ class Link:
 
     # What goes.
 
-    def _write(self, messages: list[bytes]) -> asyncio.Future[None] | None:
-        """Straight to the socket; only what that does not take, or what comes behind such, goes through the buffer."""
-        data = self._lobby.framer.framed(messages)
-        stream = self._stream
-        if not stream.writing() and stream.socket is not None:
-            try:
-                sent = stream.socket.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                stream.close()
-                raise StreamClosedError from None
-            if sent == len(data):
-                return None
-            data = data[sent:]
-        return stream.write(data)
-
     def _drained(self) -> None:
         code = self._conversation.connection.close_code
         if code is not None:
             self._close(code, code.reason)
-
-    def _say(self, data: bytes) -> asyncio.Future[None] | None:
-        """Write something that is no message; None where nobody is there any more."""
-        try:
-            return self._stream.write(data)
-        except OSError:
-            return None
 
     def _answer(self, pings: list[bytes]) -> None:
         """While earlier answers are still on their way the latest ping alone is remembered (RFC 6455 5.5.3)."""
@@ -151,7 +126,7 @@ class Link:
         if self._answering:
             self._late = pings[-1]
             return
-        future = self._say(b"".join(head(PONG, len(data)) + data for data in pings))
+        future = self._pump.say(b"".join(head(PONG, len(data)) + data for data in pings))
         if future is not None and not future.done():
             self._answering = True
             future.add_done_callback(self._answered)
@@ -169,7 +144,7 @@ class Link:
             return
         self._heard = False
         if not self._stream.writing():  # what waits there asks as well
-            self._say(_ASK)
+            self._pump.say(_ASK)
         self._timer = asyncio.get_running_loop().call_later(self._lobby.settings.ping_interval, self._tick)
 
     # How it ends.
@@ -183,14 +158,14 @@ class Link:
         self._conversation.end()
         self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(LINGER, self._stream.close)
-        self._say(close_frame(code, reason))
+        self._pump.say(close_frame(code, reason))
 
     def _hang_up(self, code: int | None) -> None:
         """There is nothing left to hear either. The stream is closed when the client has taken all that it was sent: a
         close with something unread would have it thrown away on the way (RFC 6455 7.1.1)."""
         self._close(code)
         self._deaf = True
-        future = self._say(b"")  # done when all before it is
+        future = self._pump.say(b"")  # done when all before it is
         if future is not None:
             future.add_done_callback(self._finish)
 

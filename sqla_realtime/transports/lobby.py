@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tornado.iostream import IOStream
@@ -40,7 +40,8 @@ class Lobby:
     settings: Settings
     conversations: dict[Conversation, float] = field(default_factory=dict)
     flusher: Flusher = field(default_factory=Flusher)
-    framer: Framer = field(default_factory=Framer)
+    # What messages are on a WebSocket; one function for all, lest each keep one of its own.
+    framed: Callable[[list[bytes]], bytes] = field(default_factory=lambda: Framer().framed)
     line: Line = field(init=False)
     census: Census = field(init=False)
     _proxies: Proxies = field(init=False)

@@ -37,7 +37,6 @@ class PollHandler(StreamHandler):
     def initialize(self, lobby: Lobby) -> None:
         super().initialize(lobby)
         self._begun = False
-        self._complete = False
         self._late = False
 
     async def post(self) -> None:
@@ -60,12 +59,15 @@ class PollHandler(StreamHandler):
     def frame(self, messages: list[bytes]) -> bytes:
         data = (b"," if self._begun else b"[") + b",".join(messages)
         self._begun = True
+        if not self._is_complete():
+            return data
         # From here on nothing more is taken: the client's position is that of what it has been sent.
-        self._complete = self._is_complete()
-        return data + b"]" if self._complete else data
+        self._caller.complete = True
+        self._caller.wake()
+        return data + b"]"
 
     def drained(self) -> None:
-        if self._complete:
+        if self._caller.complete:
             self.over()
 
     def _is_complete(self) -> bool:
@@ -83,19 +85,20 @@ class _Caller(Connection):
     """A connection that knows whether it has been sent something for which its client should not wait any longer.
 
     ``asked`` are the channels that its client has asked for. It takes all of them to be where the answer ends, so those
-    that will not be answered any more are reset before it ends.
+    that will not be answered any more are reset before it ends. Once the answer is ``complete`` there is no room for more.
     """
 
-    __slots__ = ("_unanswered", "news")
+    __slots__ = ("_unanswered", "complete", "news")
 
     def __init__(self, codec: Codec, budget: int, asked: Iterable[str]) -> None:
         super().__init__(codec, budget)
-        self.news = False
+        self.complete = self.news = False
         self._unanswered = dict.fromkeys(asked)
 
     def send(self, data: bytes) -> None:
-        super().send(data)
-        self.news = True
+        if not self.complete:
+            super().send(data)
+            self.news = True
 
     def tell(self, message: ServerMessage) -> None:
         if isinstance(message, Bye | NeedsAuth) and self._unanswered and self.told is not None:

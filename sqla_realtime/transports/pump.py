@@ -1,4 +1,4 @@
-"""Carries a connection's queue to the network: all that is queued in one write, the next once the socket has taken it."""
+"""Carries a connection's queue to its socket: all that is queued in one send, the next once the socket has taken it."""
 
 from __future__ import annotations
 
@@ -7,58 +7,67 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.transports.flusher import Flusher
 
 
 class Pump:
-    """Between one connection and what carries it, from the first message to ``stop``.
+    """Between one connection and its stream, from the first message to ``stop``. Loop thread only.
 
-    ``write`` frames messages and sends them; it returns None where the socket has them, otherwise a future that is done
-    when it has. ``drained`` is called when nothing is left to write: the place to close. One write takes ``most`` bytes
-    and the rest of a message; what waits behind it stays in the queue, where it is shared and can be made less.
+    What is queued goes straight to the socket; only what that does not take, or what comes behind such, goes through the
+    stream's buffer. ``frame`` makes of messages what stands on the wire, and may be called once a turn. ``drained`` is
+    called where a turn finds nothing queued: the place to close. One send takes ``most`` bytes and the rest of a message;
+    what waits behind it stays in the queue, where it is shared and can be made less.
     """
 
-    __slots__ = ("_asked", "_connection", "_drained", "_flusher", "_most", "_stopped", "_stream", "_write", "_writing")
+    __slots__ = (
+        "_asked", "_connection", "_drained", "_flusher", "_frame", "_most", "_socket", "_stopped", "_stream", "_taking",
+        "_writing",
+    )  # fmt: skip
 
     def __init__(
         self,
         connection: Connection,
         stream: IOStream,
         flusher: Flusher,
-        write: Callable[[list[bytes]], asyncio.Future[None] | None],
+        frame: Callable[[list[bytes]], bytes],
         drained: Callable[[], None],
         *,
         most: int = sys.maxsize,
     ) -> None:
         self._connection = connection
         self._stream = stream
+        self._socket = stream.socket
         self._flusher = flusher
-        self._write = write
+        self._frame = frame
         self._drained = drained
         self._most = most
+        # The last write that is in the stream's buffer, and how many bytes of the queue are there.
+        self._taking: asyncio.Future[None] | None = None
         self._writing = 0
         self._asked = False
         self._stopped = False
         connection.wake = self.wake
+        if stream.writing():
+            self.say(b"")  # which is done when what was written before is
 
     def stop(self) -> None:
-        """Nothing is written from now on."""
+        """Nothing of the queue is written from now on."""
         self._stopped = True
 
     def wake(self) -> None:
         """There may be something to do: do it soon."""
-        if self._stopped or self._asked:
+        if self._asked or self._stopped:
             return
         # A write that waits for a reader who has stopped must not keep its connection from being given up.
-        if not self._writing or self._connection.aborted:
+        if self._taking is None or self._connection.aborted:
             self._asked = True
-            self._flusher.ask(self._turn)
+            self._flusher.ask(self)
 
-    def _turn(self) -> None:
-        """Write what is queued in one call; what the socket does not take waits there for the next turn."""
+    def turn(self, now: float) -> None:
+        """Send what is queued in one call; what the socket does not take waits for it in the stream."""
         self._asked = False
         connection = self._connection
         if self._stopped:
@@ -66,33 +75,46 @@ class Pump:
         if connection.aborted:
             self._stream.close()
             return
+        if self._taking is not None:
+            return  # which wakes when it is done
         before = connection.pending
         messages = connection.drain(self._most)
         if not messages:
             self._drained()
             return
+        connection.sent_at = now
         size = before if before <= self._most else sum(map(len, messages))
-        connection.sent_at = asyncio.get_running_loop().time()
-        self._writing = size
+        data = self._frame(messages)
         try:
-            future = self._write(messages)
-        except StreamClosedError:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._stream.close()
             return
-        if future is None:
-            self._gone()
+        if sent == len(data):
+            connection.flushed(size)
             if connection.pending or connection.close_code is not None:
                 self.wake()
-        elif future.done():
-            self._written(future)
         else:
-            future.add_done_callback(self._written)
+            self._writing += size
+            self.say(data[sent:])
 
-    def _written(self, future: asyncio.Future[Any]) -> None:
-        # Without an error, or with one that the end of the stream tells too.
-        if future.exception() is None and not self._stopped:
-            self._gone()
+    def say(self, data: bytes) -> asyncio.Future[None] | None:
+        """Write what is no message, behind all that has been written; None where nobody is there any more."""
+        try:
+            future = self._stream.write(data)
+        except OSError:
+            return None
+        if not future.done():
+            self._taking = future
+            future.add_done_callback(self._taken)
+        return future
+
+    def _taken(self, future: asyncio.Future[Any]) -> None:
+        # Without an error, or with one that the end of the stream tells too; and all that was written before it is gone.
+        if future is self._taking and future.exception() is None:
+            self._taking = None
+            self._connection.flushed(self._writing)
+            self._writing = 0
             self.wake()
-
-    def _gone(self) -> None:
-        self._connection.flushed(self._writing)
-        self._writing = 0

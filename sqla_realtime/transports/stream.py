@@ -66,14 +66,17 @@ class StreamHandler(BodyHandler):
         stream: IOStream = self.http.stream
         if self._gone or stream.closed():
             return
-        stream.set_nodelay(True)
         self.set_header("Content-Type", self.content_type)
         self.set_header("Cache-Control", "no-store")
         # Understood by nginx and its like: pass on what comes when it comes.
         self.set_header("X-Accel-Buffering", "no")
+        stream.set_nodelay(True)
+        self.flush()
+        if stream.closed():
+            return
         handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
         self.conversation = Conversation(self._lobby.house, connection, handshake)
-        self._pump = Pump(connection, stream, self._lobby.flusher, self._send, self.drained)
+        self._pump = Pump(connection, stream, self._lobby.flusher, self._chunk, self.drained)
         self._lobby.enter(self.conversation, stream, reachable=self.reachable)
         try:
             for message in messages:
@@ -94,9 +97,10 @@ class StreamHandler(BodyHandler):
         self._end()
         self._over.set()
 
-    def _send(self, messages: list[bytes]) -> asyncio.Future[None]:
-        self.write(self.frame(messages))
-        return self.flush()
+    def _chunk(self, messages: list[bytes]) -> bytes:
+        """A piece of the body as Tornado has announced it in the headers (RFC 9112 7.1)."""
+        data = self.frame(messages)
+        return b"%x\r\n%b\r\n" % (len(data), data) if "Transfer-Encoding" in self._headers else data
 
     def _end(self) -> None:
         if self._pump is not None:

@@ -13,12 +13,13 @@ from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.commit import Commit, Entry, Position
 from sqla_realtime.history import History
+from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.rights import Rights
 from sqla_realtime.protocol.v1 import V1
-from sqla_realtime.transports.poll import PollHandler
+from sqla_realtime.transports.poll import PollHandler, _Caller
 from sqla_realtime.transports.sse import EventsHandler
 
 FAULTS: dict[str, Callable[[], None]] = {}
@@ -127,6 +128,15 @@ def rights_that_do_not_end() -> None:
 def a_poll_that_loses_a_commit() -> None:
     frame = PollHandler.frame
     PollHandler.frame = lambda self, messages: frame(self, messages[-1:])  # type: ignore[method-assign]
+
+
+@fault
+def an_answer_that_goes_on_behind_its_end() -> None:
+    def send(self: _Caller, data: bytes) -> None:
+        Connection.send(self, data)
+        self.news = True
+
+    _Caller.send = send  # type: ignore[method-assign]
 
 
 @fault

@@ -65,8 +65,9 @@ class EventsPeer(HttpPeer):
             self.refusal = status, json.loads(answer)
 
     async def receive(self) -> str | None:
-        assert self._response is not None
         while b"\n\n" not in self._lines:
+            if self._response is None:
+                raise EOFError
             piece = await self._response.piece()
             if not piece:
                 return None

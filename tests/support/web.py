@@ -38,7 +38,7 @@ class Response:
         async with asyncio.timeout(PATIENCE):
             if self._chunked:
                 line = await self._reader.readline()
-                if not line:
+                if not line.endswith(b"\n"):
                     raise EOFError
                 size = int(line, 16)
                 return (await self._reader.readexactly(size + 2))[:size]

@@ -12,6 +12,7 @@ import pytest
 from sqla_realtime.commit import Position
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
+from sqla_realtime.transports.poll import PollHandler
 from tests.support.scene import PAGES, Scene, eventually, live
 from tests.support.web import Response, ask, request
 
@@ -179,6 +180,23 @@ async def test_large_answers_are_not_collected(scene: Make, monkeypatch: pytest.
         answer = await poll(made, subscribe(PAGES, OTHER))
         assert kinds(answer)[:2] == ["hello", "subscribed"]
         assert kinds(answer)[-1] == "subscribed"
+
+
+@live
+async def test_what_comes_after_the_last_word_is_the_next_polls(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, late = scene(), list[bytes]()
+    frame = PollHandler.frame
+
+    def busy(handler: PollHandler, messages: list[bytes]) -> bytes:
+        data = frame(handler, messages)
+        if data.endswith(b"]") and not late:
+            late.append(b'{"commit": "of this moment"}')
+            handler.conversation.connection.send(late[0])
+        return data
+
+    monkeypatch.setattr(PollHandler, "frame", busy)
+    assert kinds(await poll(made, subscribe(PAGES))) == ["hello", "subscribed"]
+    assert late
 
 
 @live

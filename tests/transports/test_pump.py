@@ -1,8 +1,9 @@
-"""The pump: one write a turn, the next when the last is gone, and a cut that waits for no reader."""
+"""The pump: one send a turn, the next when the last is gone, and a cut that waits for no reader."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from tornado.iostream import StreamClosedError
@@ -16,24 +17,36 @@ from tests.support.scene import live
 
 
 class Socket:
-    """A stream that takes what it is given when the test says so."""
+    """A socket that takes as many bytes as the test lets it, and the stream around it, whose buffer has the rest."""
 
-    def __init__(self, budget: int = 1000, most: int = 1000) -> None:
-        self.written: list[list[bytes]] = []
+    def __init__(self, budget: int = 1000, most: int = 1000, buffered: bool = False) -> None:
+        self.sent: list[bytes] = []
+        self.takes = sys.maxsize
+        self.buffered: list[bytes] = []
         self.futures: list[asyncio.Future[None]] = []
         self.drained = 0
-        self.takes = False
-        self.closed = False
+        self.closed = self.broken = False
+        self.full = buffered
         self.connection = Connection(V1(), budget)
         stream: Any = self
-        self.pump = Pump(self.connection, stream, Flusher(), self.write, self.empty, most=most)
+        self.socket = self
+        self.pump = Pump(self.connection, stream, Flusher(), b"".join, self.empty, most=most)
 
-    def write(self, messages: list[bytes]) -> asyncio.Future[None] | None:
+    def send(self, data: bytes) -> int:
+        if self.broken:
+            raise ConnectionResetError
+        if not self.takes:
+            raise BlockingIOError
+        self.sent.append(data[: self.takes])
+        return len(self.sent[-1])
+
+    def writing(self) -> bool:
+        return self.full
+
+    def write(self, data: bytes) -> asyncio.Future[None]:
         if self.closed:
             raise StreamClosedError
-        self.written.append(messages)
-        if self.takes:
-            return None
+        self.buffered.append(data)
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
 
@@ -50,36 +63,84 @@ async def turn() -> None:
 
 
 @live
-async def test_what_comes_in_one_turn_leaves_in_one_write() -> None:
+async def test_what_comes_in_one_turn_leaves_in_one_send() -> None:
     socket = Socket()
     for data in (b"1", b"2", b"3"):
         socket.connection.send(data)
-    assert socket.written == [], "a wake-up never writes by itself"
+    assert socket.sent == [], "a wake-up never writes by itself"
     await turn()
-    assert socket.written == [[b"1", b"2", b"3"]]
+    assert (socket.sent, socket.buffered, socket.connection.pending) == ([b"123"], [], 0)
     assert socket.connection.sent_at > 0
 
 
 @live
-async def test_the_next_write_waits_for_the_last() -> None:
+async def test_what_the_socket_does_not_take_is_waited_for() -> None:
     socket = Socket()
+    for takes, data in ((2, b"12345"), (0, b"6789")):
+        socket.takes = takes
+        socket.connection.send(data)
+        await turn()
+        socket.connection.send(b"x")
+        await turn()
+        assert (socket.buffered.pop(), socket.connection.pending) == (data[takes:], len(data) + 1)
+        socket.takes = sys.maxsize
+        socket.futures[-1].set_result(None)
+        await turn()
+        assert (socket.sent.pop(), socket.connection.pending) == (b"x", 0)
+    assert socket.sent == [b"12"]
+
+
+@live
+async def test_nothing_overtakes_what_is_in_the_streams_buffer() -> None:
+    """What was written before there was a pump, and what it was told to say."""
+    socket = Socket(buffered=True)
+    assert socket.buffered == [b""]
     socket.connection.send(b"1")
     await turn()
-    socket.connection.send(b"22")
-    await turn()
-    assert (socket.written, socket.connection.pending) == ([[b"1"]], 3)
+    assert socket.sent == []
     socket.futures[0].set_result(None)
     await turn()
-    assert (socket.written, socket.connection.pending) == ([[b"1"], [b"22"]], 2)
-    assert socket.drained == 0
+    assert socket.sent == [b"1"]
+    socket.pump.say(b"ping")
+    socket.pump.say(b"pong")
+    socket.connection.send(b"2")
     socket.futures[1].set_result(None)
     await turn()
-    assert (socket.drained, socket.connection.pending) == (1, 0)
+    assert socket.sent == [b"1"], "the pong is still there"
+    socket.futures[2].set_result(None)
+    await turn()
+    assert socket.sent == [b"1", b"2"]
+
+
+@live
+async def test_where_something_is_said_within_a_turn_the_rest_of_it_comes_later() -> None:
+    socket = Socket()
+    socket.connection.send(b"1")
+    socket.pump.say(b"ping")
+    await turn()
+    assert (socket.sent, socket.connection.pending) == ([], 1)
+    socket.futures[0].set_result(None)
+    await turn()
+    assert socket.sent == [b"1"]
+
+
+@live
+async def test_who_closes_is_drained_first() -> None:
+    socket = Socket()
+    socket.takes = 1
+    socket.connection.send(b"12")
+    socket.connection.close(CloseCode.RESTARTING)
+    await turn()
+    assert socket.drained == 0
+    socket.futures[0].set_result(None)
+    await turn()
+    assert socket.drained == 1
 
 
 @live
 async def test_a_cut_waits_for_no_write() -> None:
     socket = Socket(budget=10)
+    socket.takes = 0
     socket.connection.send(b"x" * 10)
     await turn()
     for data in (b"y", b"one too many"):
@@ -93,6 +154,7 @@ async def test_a_cut_waits_for_no_write() -> None:
 @live
 async def test_after_its_end_nothing_happens() -> None:
     socket = Socket()
+    socket.takes = 0
     socket.connection.send(b"1")
     await turn()
     socket.pump.stop()
@@ -100,33 +162,39 @@ async def test_after_its_end_nothing_happens() -> None:
     socket.futures[0].set_result(None)
     socket.connection.abort(CloseCode.RESTARTING)
     await turn()
-    assert (socket.written, socket.drained, socket.closed) == ([[b"1"]], 0, False)
+    assert (socket.buffered, socket.sent, socket.drained, socket.closed) == ([b"1"], [], 0, False)
 
 
 @live
 async def test_a_stream_that_is_gone_is_no_error() -> None:
     socket = Socket()
+    socket.takes = 0
     socket.connection.send(b"1")
     await turn()
     socket.futures[0].set_exception(StreamClosedError())
     await turn()
     assert socket.connection.pending == 1
-    other = Socket()
-    other.close()
-    other.connection.send(b"1")
+    socket.closed = True
+    assert socket.pump.say(b"ping") is None
+
+
+@live
+async def test_a_socket_that_is_broken_ends_its_stream() -> None:
+    socket = Socket()
+    socket.broken = True
+    socket.connection.send(b"1")
     await turn()
-    assert (other.written, other.drained) == ([], 0)
+    assert (socket.closed, socket.drained) == (True, 0)
 
 
 @live
 async def test_a_socket_that_takes_everything_is_written_to_in_pieces_all_the_same() -> None:
     socket = Socket(most=10)
-    socket.takes = True
     for _ in range(3):
         socket.connection.send(b"x" * 6)
     await turn()
-    assert [len(messages) for messages in socket.written] == [2, 1]
+    assert [len(data) for data in socket.sent] == [12, 6]
     assert socket.connection.pending == 0
     socket.connection.close(CloseCode.RESTARTING)
     await turn()
-    assert (len(socket.written), socket.drained) == (3, 1)
+    assert (len(socket.sent), socket.drained) == (3, 1)
