@@ -94,8 +94,8 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     snapshot_rows: Count = 10_000
     snapshot_threads: Count = 4
     snapshot_line: Count = 10_000
-    # For how many seconds rows that were read serve whoever comes next, brought up to date from the log.
-    snapshot_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    # For how many seconds rows that were read serve, in a rush, whoever comes next, brought up to date from the log.
+    snapshot_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
     # How many rows one statement outside a flush may change and still be told row by row.
     statement_rows: Count = 1000

@@ -8,7 +8,7 @@ for the same channel meanwhile waits for the same flight, because its low mark i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from sqla_realtime.commit import Change, Entry
 from sqla_realtime.hub.connection import Connection
@@ -16,14 +16,26 @@ from sqla_realtime.protocol.messages import Row
 
 
 class Flight:
-    """One channel's snapshot from its beginning to its landing. ``waiters`` maps connections to their request's id."""
+    """One channel's snapshot from its beginning to its landing. ``waiters`` maps connections to their request's id. One
+    that ``checks`` is flown though nobody waits for it."""
 
-    def __init__(self, channel: str, pattern: str) -> None:
+    def __init__(self, channel: str, pattern: str, *, checks: bool = False) -> None:
         self.channel = channel
         self.pattern = pattern
         self.waiters: dict[Connection, int] = {}
+        self.checks = checks
         self.spoiled = False
         self._later: dict[tuple[str, str], Change] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a reason to read the rows."""
+        return self.checks or bool(self.waiters)
+
+    @property
+    def told(self) -> Set[tuple[str, str]]:
+        """The keys of the rows that commits have told meanwhile."""
+        return self._later.keys()
 
     def restart(self) -> None:
         """The rows will be read again: what came until now they will have seen."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqla_realtime.brokers.base import Broker
+from sqla_realtime.commit import Commit
 from sqla_realtime.hub.doors import Archive, Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
@@ -22,14 +24,16 @@ log = logging.getLogger(__name__)
 
 # Rows that are at hand come faster than a client takes them: how often it is looked whether it has taken the last ones.
 LOOK = 0.02
+# When a check that has failed is tried again, in seconds.
+AGAIN = 5.0
 # How often rows are read again because a change that can't be told row by row came in between.
 ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What snapshots may cost: ``at_once`` reads at once, ``line`` more that wait, and for ``share`` seconds rows that
-    were read serve whoever comes next, as long as they are no more than ``rows``."""
+    """What snapshots may cost: ``at_once`` reads at once, ``line`` more that wait, and in a rush rows that were read serve
+    for ``share`` seconds whoever comes next, as long as they are no more than ``rows``."""
 
     at_once: int = 4
     line: int = 10_000
@@ -51,10 +55,15 @@ class Snapshots:
         self._reading = 0
         self._line: dict[Flight, asyncio.Future[bool]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # The channels whose rows were handed out and are still to be checked.
+        self._unchecked: set[str] = set()
 
     def start(self, flight: Flight) -> None:
         """Fly. The hub answers the waiters when it has landed, or crashed."""
-        task = asyncio.get_running_loop().create_task(self._fly(flight))
+        self._do(self._fly(flight))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -65,7 +74,7 @@ class Snapshots:
     async def _fly(self, flight: Flight) -> None:
         try:
             for _ in range(ATTEMPTS):
-                known = self._warm.rows(flight.channel, flight.pattern)
+                known = self._warm.rows(flight.channel)
                 if known is not None and len(known) <= self._reads.rows:
                     self._hand_over(flight, known)
                     return
@@ -76,11 +85,8 @@ class Snapshots:
                         continue
                     self._hub.crash(flight, ErrorCode.SNAPSHOT_FAILED, "Nobody waits for it.")
                     return
-                # Whatever the read can have seen is at or below this position.
-                high = await self._broker.head()
-                await self._feed.reached(high)
                 if not flight.spoiled:
-                    self._warm.keep(flight.channel, self._hub.land(flight, rows), self._hub.position, began)
+                    self._learn(flight, self._hub.land(flight, rows), began)
                     return
                 flight.restart()
         except Refused as refused:
@@ -98,13 +104,62 @@ class Snapshots:
         for connection in late:
             del flight.waiters[connection]
         self._hub.land(flight, rows)
+        if flight.channel not in self._unchecked:
+            self._unchecked.add(flight.channel)
+            self._check_later(flight.channel, flight.pattern)
         for connection, number in late.items():
             again = self._hub.board(connection, number, flight.channel, flight.pattern)
             if again is not None:
                 asyncio.get_running_loop().call_later(LOOK, self.start, again)
 
+    def _check_later(self, channel: str, pattern: str) -> None:
+        """See to it that what was handed out is checked when there is time for it, or must be."""
+        due = self._warm.due(channel)
+        if due is None:
+            self._unchecked.discard(channel)
+        else:
+            wait = max(due - self._reads.clock(), LOOK)
+            asyncio.get_running_loop().call_later(wait, self._check_now, channel, pattern)
+
+    def _check_now(self, channel: str, pattern: str) -> None:
+        due = self._warm.due(channel)
+        if due is None or due > self._reads.clock():
+            self._check_later(channel, pattern)
+        else:
+            self._do(self._check(Flight(channel, pattern, checks=True)))
+
+    async def _check(self, flight: Flight) -> None:
+        """Read once more what was handed out; where that is refused it is loaded anew."""
+        began, since = self._reads.clock(), self._hub.position
+        try:
+            rows = await self._read(flight)
+            for entry in self._hub.history.after(since):
+                flight.offer(entry)
+            if rows is not None and not flight.spoiled:
+                self._learn(flight, flight.merge(rows), began)
+        except Refused:
+            self._warm.forget(flight.channel)
+            self._invalidate(flight.channel)
+        except Exception:
+            log.exception("What readers of a channel were sent could not be checked yet. [check-failed]")
+            asyncio.get_running_loop().call_later(AGAIN, self._check_now, flight.channel, flight.pattern)
+            return
+        self._check_later(flight.channel, flight.pattern)
+
+    def _learn(self, flight: Flight, rows: Sequence[Row], began: float) -> None:
+        """These are the rows where the hub is now. Whoever was handed others loads them anew, wherever its connection is."""
+        if self._warm.refuted(flight, rows):
+            log.warning("Another program writes %s; its rows are read for everybody. [rows-not-told]", flight.pattern)
+            self._invalidate(flight.channel)
+        self._warm.keep(flight, rows, self._hub.position, began)
+
+    def _invalidate(self, channel: str) -> None:
+        """Through the log, because whoever was handed the rows may come back to another server, from a position after them."""
+        self._broker.begin(Commit((), frozenset({channel}))).finish(True)
+
     async def _read(self, flight: Flight) -> Sequence[Row] | None:
-        """The rows, when it is their turn; None where nobody waits for them any more by then. Raises Refused."""
+        """The rows, when it is their turn and the hub has told of whatever they can be in; None where nobody waits for them
+        any more by then. Raises Refused."""
         if self._reading < self._reads.at_once:
             self._reading += 1
         elif await self._turn(flight):
@@ -113,9 +168,13 @@ class Snapshots:
         else:
             return None
         try:
-            return await self._archive.rows(flight.channel) if flight.waiters else None
+            rows = await self._archive.rows(flight.channel) if flight.wanted else None
         finally:
             self._pass_on()
+        if rows is not None:
+            # Whatever the read can have seen is at or below this position.
+            await self._feed.reached(await self._broker.head())
+        return rows
 
     async def _turn(self, flight: Flight) -> bool:
         """Wait in the line, and say whether there is still a reason to."""
@@ -128,7 +187,7 @@ class Snapshots:
 
     def _thin_out(self) -> None:
         """Send those away for whom nobody waits any more."""
-        for flight in [each for each in self._line if not each.waiters]:
+        for flight in [each for each in self._line if not each.wanted]:
             self._line.pop(flight).set_result(False)
 
     def _pass_on(self) -> None:

@@ -50,6 +50,8 @@ class Pump:
         self._asked = False
         self._stopped = False
         connection.wake = self.wake
+        # Nothing has waited for longer than this.
+        connection.sent_at = asyncio.get_running_loop().time()
         if stream.writing():
             self.say(b"")  # which is done when what was written before is
 

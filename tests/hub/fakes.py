@@ -184,6 +184,27 @@ class ScriptedArchive(Archive):
         return rows
 
 
+class ScriptedTicket(Ticket):
+    """Enters its commit when it is finished."""
+
+    def __init__(self, broker: ScriptedBroker, commit: Commit) -> None:
+        self._broker, self._commit = broker, commit
+
+    @property
+    def position(self) -> Position | None:
+        raise NotImplementedError
+
+    @property
+    def open(self) -> bool:
+        raise NotImplementedError
+
+    def finish(self, committed: bool) -> None:
+        self._broker.add(*self._commit.changes, invalidated=[*self._commit.invalidated])
+
+    def doubt(self) -> None:
+        raise NotImplementedError
+
+
 class ScriptedBroker(Broker):
     """A log that is written by the test. ``faults`` are raised by the next calls of follow, ``head_faults`` of head."""
 
@@ -207,7 +228,7 @@ class ScriptedBroker(Broker):
         self._news.set()
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
-        raise NotImplementedError
+        return ScriptedTicket(self, commit)
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         raise NotImplementedError

@@ -23,6 +23,7 @@ from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.snapshots import ATTEMPTS, Reads, Snapshots
+from sqla_realtime.hub.warm import RUSH
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
 from tests.hub.fakes import Client, ScriptedArchive, ScriptedBroker, make_hub, put, residue, row
@@ -475,7 +476,7 @@ def test_what_comes_while_a_read_waits_is_in_it_once() -> None:
     run(scene())
 
 
-def test_rows_are_shared_for_so_long() -> None:
+def test_rows_are_shared_in_a_rush_and_checked_after_it() -> None:
     async def scene() -> None:
         house = Busy(share=5.0)
         house.open_gate()
@@ -487,8 +488,95 @@ def test_rows_are_shared_for_so_long() -> None:
                 await house.ask("a")
                 assert late.shown == {"a": {"1": 7}}
             assert house.archive.reads == ["a"]
-            await asyncio.sleep(5)
+            house.archive.tables["a"] = [row(1, 7)]
+            await asyncio.sleep(RUSH)
+            assert house.archive.reads == ["a", "a"]
+            await asyncio.sleep(60)
+            assert house.archive.reads == ["a", "a"], "once"
             await house.ask("a")
+            assert house.archive.reads == ["a", "a", "a"]
+            assert resets(late) == []
+
+    run(scene())
+
+
+def test_a_rush_that_does_not_end_is_checked_now_and_then() -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            for _ in range(200):
+                house.clients["a"] = Client()
+                await house.ask("a")
+            assert len(house.archive.reads) == 20 // 5
+            await asyncio.sleep(10)
+
+    run(scene())
+
+
+def resets(client: Client) -> list[list[str]]:
+    return [message["channels"] for message in client.messages if message.get("type") == "reset"]
+
+
+def test_what_another_program_has_written_reaches_whoever_was_handed_rows() -> None:
+    """And whoever else is there, or comes back from before."""
+
+    async def scene() -> None:
+        house, clients = Busy(share=5.0), [Client() for _ in range(4)]
+        house.open_gate()
+        async with house.open():
+            for client in clients[:3]:
+                house.clients["a"] = client
+                await house.ask("a")
+            house.archive.tables["a"] = [row(1), row(2)]
+            since = house.hub.position
+            house.hub.close(clients[2].connection)
+            await asyncio.sleep(2 * RUSH)
+            assert [resets(client) for client in clients[:2]] == [[["a"]], [["a"]]]
+            assert house.hub.resume(clients[3].connection, None, {"a": "a/{x}"}, since) == ["a"]
+            reads = len(house.archive.reads)
+            for client in clients[:2]:
+                house.clients["a"] = client
+                await house.ask("a")
+                assert client.shown == {"a": {"1": 0, "2": 0}}
+            assert len(house.archive.reads) == reads + 2, "rows that others write are read for everybody"
+            await asyncio.sleep(60)
+            assert len(house.archive.reads) == reads + 2
+
+    run(scene())
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_check_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture, foreign: bool) -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            for _ in range(2):
+                client = house.clients["a"] = Client()
+                await house.ask("a")
+            house.archive.failures += [OSError("no database")] * 3
+            if foreign:
+                house.archive.tables["a"] = [row(2)]
+            await asyncio.sleep(60)
+            assert house.archive.reads == ["a"] * 5
+            assert resets(client) == [["a"]] * foreign
+
+    run(scene())
+    assert caplog.text.count("[check-failed]") == 3
+
+
+def test_where_a_check_is_refused_everybody_is_told() -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            for _ in range(2):
+                client = house.clients["a"] = Client()
+                await house.ask("a")
+            house.archive.failures.append(Refused(ErrorCode.SNAPSHOT_TOO_LARGE, "too many"))
+            await asyncio.sleep(60)
+            assert resets(client) == [["a"]]
             assert house.archive.reads == ["a", "a"]
 
     run(scene())
@@ -525,6 +613,6 @@ def test_rows_at_hand_wait_for_a_client_that_has_not_taken_the_last_ones() -> No
             house.snapshots.start(flight)
             await asyncio.sleep(30)
             assert stuck.connection.close_code == 4502
-            assert house.archive.reads == ["a", "a"], "when they were too old they were read again"
+            assert house.archive.reads == ["a"] * 3, "checked once, and read again when they were too old"
 
     run(scene())

@@ -48,7 +48,7 @@ class Reads:
 
 @live
 async def test_what_many_come_back_to_is_read_once_or_twice(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = scene(snapshot_share=5.0)
+    made = scene()
     for project in (1, 1, 2):
         made.write(project=project)
     reads = Reads(monkeypatch)
@@ -70,7 +70,7 @@ async def test_what_many_come_back_to_is_read_once_or_twice(scene: Make, monkeyp
 
 @live
 async def test_whoever_comes_while_rows_are_shared_is_no_commit_behind(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = scene(snapshot_share=5.0)
+    made = scene()
     reads = Reads(monkeypatch)
     for number in range(20):
         made.write()
@@ -86,6 +86,23 @@ async def test_whoever_comes_while_rows_are_shared_is_no_commit_behind(scene: Ma
         await peer.subscribe(PAGES)
         while peer.rows.get(PAGES) != made.rows():
             await peer.hear()
+
+
+@live
+async def test_what_another_program_writes_in_a_rush_is_a_moment_late(scene: Make, kind: type[Peer]) -> None:
+    made = scene()
+    made.write()
+    async with Peer(made.port) as first, kind(made.port) as late:
+        for peer in (first, late):
+            await peer.hello()
+        await first.subscribe(PAGES)
+        made.write(heard=False)
+        await late.subscribe(PAGES)
+        for peer in (first, late):
+            await peer.until(lambda message: message.get("type") == "reset")
+            await peer.subscribe(PAGES, number=2)
+            while peer.rows.get(PAGES) != made.rows():
+                await peer.hear()
 
 
 @live

@@ -293,7 +293,7 @@ async def test_a_token_says_who_it_is(scene: Make, kind: type[Peer], ear: Ear) -
 @live
 async def test_a_client_may_leave_at_any_moment(scene: Make, kind: type[Peer], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cut while the server waits for each of the things that it waits for; nothing of it stays behind."""
-    made = scene(snapshot_share=0)
+    made = scene(snapshot_share=0)  # which would leave nothing to stall
     moments = [
         (ApplicationDoorkeeper, "identify"), (ApplicationDoorkeeper, "admit"), (DatabaseArchive, "rows"), (Feed, "reached"),
     ]  # fmt: skip

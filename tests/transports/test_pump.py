@@ -63,6 +63,13 @@ async def turn() -> None:
 
 
 @live
+async def test_what_waits_has_never_waited_since_before_the_beginning() -> None:
+    """Or the first message of all would be taken for one that nobody has taken for ages."""
+    before = asyncio.get_running_loop().time()
+    assert Socket().connection.sent_at >= before
+
+
+@live
 async def test_what_comes_in_one_turn_leaves_in_one_send() -> None:
     socket = Socket()
     for data in (b"1", b"2", b"3"):

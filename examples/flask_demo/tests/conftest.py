@@ -38,7 +38,11 @@ class Demo:
         self.origins = {self.url, f"http://127.0.0.1:{realtime_port}", f"ws://127.0.0.1:{realtime_port}"}
         self._first: list[Any] | None = None
         self._database = folder / "demo.db"
-        self.process = Process("examples.flask_demo", PORT=str(port), REALTIME_PORT=str(realtime_port), DEMO_FOLDER=str(folder))
+        # Rows are not shared: what fills the table just before a window opens is another program, and would be told later.
+        self.process = Process(
+            "examples.flask_demo", PORT=str(port), REALTIME_PORT=str(realtime_port), DEMO_FOLDER=str(folder),
+            REALTIME_SNAPSHOT_SHARE="0",
+        )  # fmt: skip
 
     def start(self) -> None:
         """Start it and wait for its URL, the first line that it prints."""
