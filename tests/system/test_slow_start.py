@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy.orm import Session
 
 from sqla_realtime.schema.registry import Channel
 from sqla_realtime.server.doors import DatabaseArchive
 from tests.support.carriers import KINDS
+from tests.support.models import Page
 from tests.support.peer import Peer
 from tests.support.scene import PAGES, Scene, eventually, live
 
@@ -89,15 +91,17 @@ async def test_whoever_comes_while_rows_are_shared_is_no_commit_behind(scene: Ma
 
 
 @live
-async def test_what_another_program_writes_in_a_rush_is_a_moment_late(scene: Make, kind: type[Peer]) -> None:
+async def test_what_another_program_writes_in_a_rush_is_a_moment_late(scene: Make) -> None:
     made = scene()
     made.write()
-    async with Peer(made.port) as first, kind(made.port) as late:
+    async with Peer(made.port) as first, Peer(made.port) as late:
         for peer in (first, late):
             await peer.hello()
         await first.subscribe(PAGES)
-        made.write(heard=False)
+        with Session(made.sessions.kw["bind"]) as unheard, unheard.begin():
+            unheard.add(Page(project_id=1, title="of another program"))
         await late.subscribe(PAGES)
+        assert len(late.rows[PAGES]) == 1
         for peer in (first, late):
             await peer.until(lambda message: message.get("type") == "reset")
             await peer.subscribe(PAGES, number=2)
