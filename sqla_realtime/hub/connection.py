@@ -48,17 +48,15 @@ class Connection:
 
     def send(self, data: bytes) -> None:
         """Queue one spelled message. Never blocks; after a close it does nothing."""
-        if self.close_code is not None:
-            return
-        if self.pending - self._large > self.budget and not self._make_room():
-            self.abort(CloseCode.SLOW_CONSUMER)
-            return
-        size = len(data)
-        if size > self.budget and not self._large:
-            self._large = size
-        self.pending += size
-        self._queue.append(data)
-        if len(self._queue) == 1:
+        pending = self.pending + len(data)
+        if pending > self.budget or self.close_code is not None:
+            if not self._has_room(len(data)):
+                return
+            pending = self.pending + len(data)
+        self.pending = pending
+        queue = self._queue
+        queue.append(data)
+        if len(queue) == 1:
             self.wake()
 
     def tell(self, message: ServerMessage) -> None:
@@ -101,6 +99,17 @@ class Connection:
         self.close_code = code
         self.aborted = True
         self.wake()
+
+    def _has_room(self, size: int) -> bool:
+        """Whether a message may be queued that is more than the budget, or comes when much is queued, or too late."""
+        if self.close_code is not None:
+            return False
+        if self.pending - self._large > self.budget and not self._make_room():
+            self.abort(CloseCode.SLOW_CONSUMER)
+            return False
+        if size > self.budget and not self._large:
+            self._large = size
+        return True
 
     def _make_room(self) -> bool:
         """Send as one what can be. Half of the budget must be free then, or it would be tried at every message."""

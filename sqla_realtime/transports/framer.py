@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import is_
-
 from sqla_realtime.hub.frame import Frame
 from sqla_realtime.transports.framing import TEXT, head
 
@@ -21,7 +19,7 @@ class Framer:
         """The messages as frames, one behind the other."""
         if len(messages) == 1:
             return _framed(messages[0])
-        if not (len(messages) == len(self._last) and all(map(is_, messages, self._last))):
+        if messages != self._last:  # where they are the same objects nothing is compared byte by byte
             self._last, self._joined = messages, b"".join(map(_framed, messages))
         return self._joined
 
