@@ -34,8 +34,9 @@ demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=500
 	@sh scripts/panels.sh '$(MAKE)'
 	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
 
-test: $(VENV)/.installed-test browser nginx check client-tests panels oldest  ## everything that CI runs: check, JavaScript tests, Python tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.installed-test $(OLDEST)/.installed browser nginx check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
+	@sh scripts/beside.sh '$(MAKE) --no-print-directory oldest' '$(BIN)/python -m pytest -q -m beside' \
+		-- $(BIN)/python -m pytest -m 'not beside'
 
 oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
 	@$(OLDEST)/bin/python -m pytest -q tests/capture tests/schema

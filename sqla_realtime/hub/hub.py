@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from sqla_realtime.commit import Entry, Position
-from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds, History
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.frames import Frames, groups
 from sqla_realtime.hub.held import Held
+from sqla_realtime.hub.past import Past
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Error, Missed, Ping, Recovered, Reset, Row, Snapshot
+from sqla_realtime.protocol.messages import Error, Ping, Recovered, Reset, Row, Snapshot
 
 
 class Hub:
@@ -27,6 +27,7 @@ class Hub:
 
     def __init__(self, position: Position, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.history = History(position, bounds, clock)
+        self._past = Past(self.history)
         self._bounds = bounds
         self._clock = clock
         self._live: dict[str, dict[Connection, None]] = {}
@@ -72,6 +73,7 @@ class Hub:
     def jump(self, position: Position) -> None:
         """Part of the log is lost to this hub: go on from a position, and have everyone load their channels anew."""
         self.history = History(position, self._bounds, self._clock)
+        self._past = Past(self.history)
         for flight in self._flights.values():
             flight.spoiled = True
         self._reset(frozenset(self._live))
@@ -81,7 +83,7 @@ class Hub:
 
         Without a ``number`` the client has not asked and takes all of them for live: those are then reset as well.
         """
-        recovered, commits = self._missed(connection, channels, after)
+        recovered, commits = self._past.missed(connection, channels, after)
         unresumed = [name for name in channels if name not in recovered]
         if unresumed and number is None:
             # Before its position moves on: a client that is cut off in between must not come back from beyond the gap.
@@ -94,25 +96,6 @@ class Hub:
                     self._flights[name].waiters.pop(connection, None)
                 self._enter(connection, name, channels[name])
         return unresumed
-
-    def _missed(self, connection: Connection, channels: Mapping[str, str], after: Position) -> tuple[list[str], list[Missed]]:
-        """Which of the channels can be brought from a position to the hub's, and with what."""
-        try:
-            missed = self.history.after(after)
-        except PositionGone:
-            return [], []
-        gaps = frozenset[str]().union(*(entry.commit.invalidated for entry in missed))
-        recovered = [name for name, pattern in channels.items() if gaps.isdisjoint((name, pattern))]
-        wanted = frozenset(recovered)
-        commits = [
-            Missed(entry.position, changes, connection.id if entry.commit.origin == connection.id else None)
-            for entry in missed
-            if (changes := [change for change in entry.commit.changes if change.channel in wanted])
-        ]
-        if sum(change.size for each in commits for change in each.changes) > connection.budget:
-            # Rows once are less than everything that happened to them.
-            return [], []
-        return recovered, commits
 
     def board(self, connection: Connection, number: int, name: str, pattern: str) -> Flight | None:
         """Have a connection wait for a channel's snapshot; returns the flight where a new one has to be flown."""

@@ -85,7 +85,8 @@ class Missed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Channels that lost nothing since the client's position; what they missed, in order.
+    """Channels that lost nothing since the client's position; the commits that they missed, in order and spelled by the
+    codec.
 
     ``id`` is None where the client has not asked: it may go on after its rules were asked again.
     """
@@ -93,7 +94,7 @@ class Recovered:
     id: int | None
     position: Position
     channels: tuple[str, ...]
-    commits: Sequence[Missed]
+    commits: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)

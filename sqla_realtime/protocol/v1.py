@@ -90,8 +90,7 @@ class V1:
 
     def _recovered(self, message: Recovered) -> bytes:
         items = (_json({"channel": channel, "recovered": True}) for channel in message.channels)
-        commits = [self.commit(each.position, [*map(self.change, each.changes)], each.origin) for each in message.commits]
-        return _subscribed(message.id, message.position, items, commits)
+        return _subscribed(message.id, message.position, items, message.commits)
 
 
 def _subscribed(number: int | None, position: Position, items: Iterable[bytes], commits: Sequence[bytes] = ()) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -12,23 +13,29 @@ log = logging.getLogger(__name__)
 
 # How long others wait while many are written to, in seconds; and how many writes lie between two looks at the clock.
 SLICE, LOOK = 0.005, 32
+# A write that took so many seconds had to wait for the interpreter's lock; and for how long that is remembered.
+WAIT, MEMORY = 0.001, 1.0
 
 
 class Asker(Protocol):
     """Whoever has something to write. One kind of it, because this is called for every delivery."""
 
-    def turn(self, now: float) -> None:
-        """Write, without blocking. ``now`` is about the loop's time."""
+    def turn(self, now: float, hold: bool) -> None:
+        """Write, without blocking. ``now`` is about the loop's time. ``hold``: keep the interpreter's lock meanwhile."""
 
 
 class Flusher:
-    """The turns of one loop, which belong to whoever asked for one, in the order of asking. Loop thread only."""
+    """The turns of one loop, which belong to whoever asked for one, in the order of asking. Loop thread only.
 
-    __slots__ = ("_asking", "_clock", "_scheduled")
+    While other threads compute the lock is held for a slice at a time: they have it for as long in between.
+    """
+
+    __slots__ = ("_asking", "_clock", "_hold_until", "_scheduled")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._asking: list[Asker] = []
+        self._hold_until = -math.inf
         self._scheduled = False
 
     def ask(self, asker: Asker) -> None:
@@ -42,14 +49,19 @@ class Flusher:
         asking, self._asking = self._asking, []
         now = self._clock()
         end = now + SLICE
+        hold = now < self._hold_until
         for number, asker in enumerate(asking, 1):
             try:
-                asker.turn(now)
+                asker.turn(now, hold)
             except Exception:  # a client that is left half written is cut when it takes nothing for two pings
                 log.exception("What is queued for a client could not be written. [write-failed]")
-            if number % LOOK == 0 and (now := self._clock()) > end:
-                self._asking = asking[number:] + self._asking
-                break
+            if number % LOOK in (0, 1):
+                last, now = now, self._clock()
+                if number == 1 and not hold and now - last > WAIT:
+                    hold, self._hold_until = True, now + MEMORY
+                if now > end:
+                    self._asking = asking[number:] + self._asking
+                    break
         self._scheduled = bool(self._asking)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._flush)

@@ -11,6 +11,7 @@ from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.transports.flusher import Flusher
+from sqla_realtime.transports.held import held
 
 
 class Pump:
@@ -68,7 +69,7 @@ class Pump:
             self._asked = True
             self._flusher.ask(self)
 
-    def turn(self, now: float) -> None:
+    def turn(self, now: float, hold: bool) -> None:
         """Send what is queued in one call; what the socket does not take waits for it in the stream."""
         self._asked = False
         connection = self._connection
@@ -88,7 +89,7 @@ class Pump:
         size = before if before <= self._most else sum(map(len, messages))
         data = self._frame(messages)
         try:
-            sent = self._socket.send(data)
+            sent = held(self._socket, data) if hold else self._socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:

@@ -17,7 +17,6 @@ from sqla_realtime.protocol.messages import (
     Error,
     Hello,
     Leave,
-    Missed,
     NeedsAuth,
     Ping,
     Pong,
@@ -83,12 +82,12 @@ def strict(text: bytes) -> Any:
             '"channels":[{"channel":"a","recovered":true},{"channel":"b","recovered":true}]}',
         ),
         (
-            Recovered(1, AT, ("a",), [Missed(Position("k3f9", 1041), [Change("a", "destroy", "Page", "1")])]),
+            Recovered(1, AT, ("a",), [V1().commit(Position("k3f9", 1041), [V1().change(Change("a", "destroy", "Page", "1"))])]),
             '{"type":"subscribed","id":1,"position":"k3f9.1042","channels":[{"channel":"a","recovered":true}],'
             '"commits":[{"commit":"k3f9.1041","changes":[{"type":"destroy","class":"Page","id":"1","channel":"a"}]}]}',
         ),
         (
-            Recovered(None, AT, ("a",), [Missed(AT, [], "c-1"), Missed(AT, [])]),
+            Recovered(None, AT, ("a",), [V1().commit(AT, [], "c-1"), V1().commit(AT, [])]),
             '{"type":"subscribed","position":"k3f9.1042","channels":[{"channel":"a","recovered":true}],'
             '"commits":[{"commit":"k3f9.1042","changes":[],"origin":"c-1"},{"commit":"k3f9.1042","changes":[]}]}',
         ),

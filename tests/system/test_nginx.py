@@ -50,6 +50,7 @@ async def test_it_is_live(scene: Make, tmp_path: Path, kind: type[Peer]) -> None
                 await asyncio.wait_for(up_to_date(peer, made), 5)
 
 
+@pytest.mark.beside
 @pytest.mark.timeout(150)
 def test_it_is_live_after_a_long_silence(scene: Make, tmp_path: Path) -> None:
     made = scene()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from sqla_realtime.transports.flusher import LOOK, SLICE, Flusher
+from sqla_realtime.transports.flusher import LOOK, MEMORY, SLICE, WAIT, Flusher
 from tests.support.scene import live
 
 
@@ -17,8 +17,10 @@ class Asker:
     def __init__(self, act: Callable[[int], object], number: int) -> None:
         self.act = act
         self.number = number
+        self.held: list[bool] = []
 
-    def turn(self, now: float) -> None:
+    def turn(self, now: float, hold: bool) -> None:
+        self.held.append(hold)
         self.act(self.number)
 
 
@@ -47,19 +49,45 @@ async def test_a_turn_that_raises_takes_nobody_elses(caplog: pytest.LogCaptureFi
 
 @live
 async def test_others_have_the_loop_between_slices() -> None:
-    def clock() -> Iterator[float]:
-        now = 0.0
-        while True:
-            yield now
-            now += SLICE + 0.001  # every look is too late
+    now, had = 0.0, list[int]()
 
-    ticks, had = clock(), list[int]()
-    flusher = Flusher(lambda: next(ticks))
+    def write(number: int) -> None:
+        nonlocal now
+        had.append(number)
+        if number % LOOK == LOOK - 1:
+            now += SLICE + 0.001  # every look but the first is too late
+
+    flusher = Flusher(lambda: now)
     for number in range(3 * LOOK):
-        flusher.ask(Asker(had.append, number))
+        flusher.ask(Asker(write, number))
     seen = []
     for _ in range(3):
         await asyncio.sleep(0)
         seen.append(len(had))
     assert seen == [LOOK, 2 * LOOK, 3 * LOOK]
     assert had == list(range(3 * LOOK))
+
+
+@live
+async def test_where_a_write_waits_for_the_lock_the_others_hold_it() -> None:
+    now = 0.0
+
+    def take(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    flusher = Flusher(lambda: now)
+
+    async def flush(*seconds: float) -> list[bool]:
+        askers = [Asker(take, each) for each in seconds]  # type: ignore[arg-type]
+        for asker in askers:
+            flusher.ask(asker)
+        await asyncio.sleep(0)
+        return [held for asker in askers for held in asker.held]
+
+    assert await flush(WAIT / 2, 0, 0) == [False, False, False]
+    assert await flush(2 * WAIT, 0, 0) == [False, True, True]
+    now += MEMORY / 2
+    assert await flush(2 * WAIT, 0, 0) == [True, True, True], "one that is held has no lock to wait for"
+    now += MEMORY / 2
+    assert await flush(0, 0, 0) == [False, False, False], "nor is it held for ever"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from socket import socketpair as pair
 from typing import Any
 
+import pytest
 from tornado.iostream import StreamClosedError
 
 from sqla_realtime.hub.connection import Connection
@@ -39,6 +41,9 @@ class Socket:
             raise BlockingIOError
         self.sent.append(data[: self.takes])
         return len(self.sent[-1])
+
+    def fileno(self) -> int:
+        return -1
 
     def writing(self) -> bool:
         return self.full
@@ -205,3 +210,16 @@ async def test_a_socket_that_takes_everything_is_written_to_in_pieces_all_the_sa
     socket.connection.close(CloseCode.RESTARTING)
     await turn()
     assert (len(socket.sent), socket.drained) == (3, 1)
+
+
+@pytest.mark.parametrize("hold", [False, True])
+@live
+async def test_a_real_socket_is_written_to_with_the_lock_and_without(hold: bool) -> None:
+    socket = Socket()
+    ours, theirs = pair()
+    with ours, theirs:
+        socket.pump._socket = ours
+        socket.connection.send(b"1")
+        socket.pump.turn(1.0, hold)
+        assert theirs.recv(10) == b"1"
+        assert (socket.sent, socket.connection.pending) == ([], 0)
