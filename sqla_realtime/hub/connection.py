@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from sqla_realtime.commit import Position
@@ -13,21 +12,23 @@ from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.messages import Bye, Ping, Recovered, ServerMessage, Snapshot
 
+# One message, or several in their order.
+Queued = bytes | list[bytes]
+
 
 class Connection:
     """The hub's end of a transport. Loop thread only.
 
-    The transport sets ``wake``, which must not block or send by itself: it is called when there is something to drain
-    where there was nothing, or the connection is to close. Everything a client is sent goes through ``send``, error
-    replies too. ``budget`` is how many bytes may wait. Past it commits that wait are sent as one, if that makes enough
-    room; a client that still lets more pile up is cut, never left out silently. One message may be larger than the
-    budget, as a snapshot can be, and does not count while it is on its way: it is what else there is that must not pile up.
-    ``told`` is the last position that it was sent: where the client is when it has applied everything.
+    The transport has a class of its own, for ``wake``. Everything a client is sent goes through ``send``, error replies too.
+    ``budget`` is how many bytes may wait. Past it commits that wait are sent as one, if that makes enough room; a client
+    that still lets more pile up is cut, never left out silently. One message may be larger than the budget, as a snapshot
+    can be, and does not count while it is on its way: it is what else there is that must not pile up. ``told`` is the last
+    position that it was sent: where the client is when it has applied everything.
     """
 
     __slots__ = (
         "__weakref__", "_large", "_queue", "aborted", "budget", "channels", "close_code", "codec", "id", "pending",
-        "sent_at", "told", "user", "wake",
+        "sent_at", "told", "user",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -41,8 +42,8 @@ class Connection:
         self.close_code: CloseCode | None = None
         self.aborted = False
         self.sent_at = 0.0
-        self.wake: Callable[[], None] = _nothing
-        self._queue: list[bytes] = []
+        # Most often there is one message, which needs no list: what is touched for every delivery is as little as can be.
+        self._queue: Queued | None = None
         # The bytes of a message that is larger than the budget, while there is one.
         self._large = 0
 
@@ -55,9 +56,13 @@ class Connection:
             pending = self.pending + len(data)
         self.pending = pending
         queue = self._queue
-        queue.append(data)
-        if len(queue) == 1:
+        if queue is None:
+            self._queue = data
             self.wake()
+        elif isinstance(queue, list):
+            queue.append(data)
+        else:
+            self._queue = [queue, data]
 
     def tell(self, message: ServerMessage) -> None:
         """Queue one message, spelled by the connection's own codec."""
@@ -65,18 +70,20 @@ class Connection:
             self.told = message.position
         self.send(self.codec.encode(message))
 
-    def drain(self, most: int = sys.maxsize) -> list[bytes]:
+    def wake(self) -> None:
+        """There is something to drain where there was nothing, or the connection is to close. Must not block, or send."""
+
+    def drain(self, most: int = sys.maxsize) -> Queued | None:
         """What is queued, in order: all of it, or until it has ``most`` bytes or more. It counts as pending until
         ``flushed`` says that it is gone."""
-        queue = self._queue
-        if self.pending > most:
+        queue, self._queue = self._queue, None
+        if self.pending > most and isinstance(queue, list):
             size = 0
             for index, data in enumerate(queue, 1):
                 size += len(data)
                 if size >= most:
-                    self._queue = queue[index:]
+                    self._queue = queue[index:] or None
                     return queue[:index]
-        self._queue = []
         return queue
 
     def flushed(self, size: int) -> None:
@@ -95,7 +102,7 @@ class Connection:
 
     def abort(self, code: CloseCode) -> None:
         """Give the connection up: there is no room left for a goodbye."""
-        self._queue.clear()
+        self._queue = None
         self.close_code = code
         self.aborted = True
         self.wake()
@@ -115,11 +122,15 @@ class Connection:
         """Send as one what can be. Half of the budget must be free then, or it would be tried at every message."""
         if not self.codec.merges:
             return False
-        merged = merge(self._queue, self.codec)
-        self.pending += sum(map(len, merged)) - sum(map(len, self._queue))
-        self._queue = merged
+        queue = several(self.drain())
+        merged = merge(queue, self.codec)
+        self.pending += sum(map(len, merged)) - sum(map(len, queue))
+        self._queue = merged or None
         return self.pending - self._large <= self.budget // 2
 
 
-def _nothing() -> None:
-    """Until a transport listens, nobody is woken."""
+def several(queued: Queued | None) -> list[bytes]:
+    """What was queued, as a list in any case."""
+    if isinstance(queued, list):
+        return queued
+    return [] if queued is None else [queued]

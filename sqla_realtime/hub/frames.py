@@ -32,7 +32,8 @@ class Frames:
             if codec is not last:
                 last, frame = codec, self._shared(codec, channels, shared)
             connection.told = position
-            connection.send(frame if connection.id != origin else self._spell(codec, channels, origin))
+            own = origin is not None and connection.id == origin
+            connection.send(self._spell(codec, channels, origin) if own else frame)
 
     def _shared(self, codec: Codec, channels: frozenset[str], shared: dict[str, Frame]) -> Frame:
         if codec.name not in shared:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection as DatabaseConnection
 
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.errors import BadSetting
+from sqla_realtime.hub.connection import several
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.realtime import Realtime
 from sqla_realtime.testing.house import QuietHouse
@@ -184,7 +185,7 @@ class RealtimeClient:
         return {"type": "subscribe", "id": self._next(), "channels": [channel]}
 
     def _hear(self) -> None:
-        for data in self._conversation.connection.drain():
+        for data in several(self._conversation.connection.drain()):
             self._conversation.connection.flushed(len(data))
             message = json.loads(data)
             self.log.append(message)

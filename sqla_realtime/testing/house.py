@@ -19,6 +19,7 @@ from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.snapshots import Snapshots
+from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.realtime import Realtime
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
@@ -57,8 +58,7 @@ class QuietHouse:
             explain=True,
             patience=settings.hello_timeout,
         )
-        connection = Connection(V1(), settings.queue_bytes)
-        connection.wake = hear
+        connection = _Heard(V1(), settings.queue_bytes, hear)
         return Conversation(house, connection, handshake)
 
     async def settle(self) -> None:
@@ -70,6 +70,19 @@ class QuietHouse:
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+class _Heard(Connection):
+    """A connection whose other end is a function."""
+
+    __slots__ = ("_hear",)
+
+    def __init__(self, codec: Codec, budget: int, hear: Callable[[], None]) -> None:
+        super().__init__(codec, budget)
+        self._hear = hear
+
+    def wake(self) -> None:
+        self._hear()
 
 
 class _Here(Workers):

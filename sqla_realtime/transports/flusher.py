@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -13,8 +14,9 @@ log = logging.getLogger(__name__)
 
 # How long others wait while many are written to, in seconds; and how many writes lie between two looks at the clock.
 SLICE, LOOK = 0.005, 32
-# A write that took so many seconds had to wait for the interpreter's lock; and for how long that is remembered.
-WAIT, MEMORY = 0.001, 1.0
+# So many writes, one after the other, that each took nearly as long as a thread may keep the interpreter's lock had to wait
+# for it; and for how many seconds that is remembered. A single one may have waited for its core.
+PROBES, NEARLY, MEMORY = 2, 0.8, 2.0
 
 
 class Asker(Protocol):
@@ -49,19 +51,20 @@ class Flusher:
         asking, self._asking = self._asking, []
         now = self._clock()
         end = now + SLICE
-        hold = now < self._hold_until
+        hold, waits = now < self._hold_until, 0
         for number, asker in enumerate(asking, 1):
             try:
                 asker.turn(now, hold)
             except Exception:  # a client that is left half written is cut when it takes nothing for two pings
                 log.exception("What is queued for a client could not be written. [write-failed]")
-            if number % LOOK in (0, 1):
+            if number <= PROBES and not hold:
                 last, now = now, self._clock()
-                if number == 1 and not hold and now - last > WAIT:
+                waits += now - last > NEARLY * sys.getswitchinterval()
+                if waits == PROBES:
                     hold, self._hold_until = True, now + MEMORY
-                if now > end:
-                    self._asking = asking[number:] + self._asking
-                    break
+            elif number % LOOK == 0 and (now := self._clock()) > end:
+                self._asking = asking[number:] + self._asking
+                break
         self._scheduled = bool(self._asking)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._flush)

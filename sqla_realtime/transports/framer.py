@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqla_realtime.hub.connection import Queued
 from sqla_realtime.hub.frame import Frame
 from sqla_realtime.transports.framing import TEXT, head
 
@@ -15,12 +16,12 @@ class Framer:
         self._last: list[bytes] = []
         self._joined = b""
 
-    def framed(self, messages: list[bytes]) -> bytes:
+    def framed(self, queued: Queued) -> bytes:
         """The messages as frames, one behind the other."""
-        if len(messages) == 1:
-            return _framed(messages[0])
-        if messages != self._last:  # where they are the same objects nothing is compared byte by byte
-            self._last, self._joined = messages, b"".join(map(_framed, messages))
+        if not isinstance(queued, list):
+            return _framed(queued)
+        if queued != self._last:  # where they are the same objects nothing is compared byte by byte
+            self._last, self._joined = queued, b"".join(map(_framed, queued))
         return self._joined
 
 

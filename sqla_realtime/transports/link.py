@@ -47,12 +47,12 @@ class Link:
     __slots__ = ("_answering", "_closing", "_conversation", "_deaf", "_heard", "_late", "_lobby", "_pump", "_reader",
                  "_stream", "_timer")  # fmt: skip
 
-    def __init__(self, lobby: Lobby, conversation: Conversation, stream: IOStream) -> None:
+    def __init__(self, lobby: Lobby, conversation: Conversation, pump: Pump, stream: IOStream) -> None:
         self._lobby = lobby
         self._conversation = conversation
         self._stream = stream
         self._reader = Reader(lobby.settings.max_message)
-        self._pump = Pump(conversation.connection, stream, lobby.flusher, lobby.framed, self._drained, most=MOST)
+        self._pump = pump
         # Whether anything has come since the last ping.
         self._heard = True
         # Whether pings are being answered, and the latest that came meanwhile.
@@ -62,6 +62,7 @@ class Link:
         self._closing = False
         self._deaf = False
         stream.read_chunk_size = CHUNK
+        pump.attach(stream, lobby.flusher, lobby.framed, self._drained, most=MOST)
         self._timer = asyncio.get_running_loop().call_later(lobby.settings.ping_interval, self._tick)
         lobby.enter(conversation, stream)
         self._listen()
@@ -115,7 +116,7 @@ class Link:
     # What goes.
 
     def _drained(self) -> None:
-        code = self._conversation.connection.close_code
+        code = self._pump.close_code
         if code is not None:
             self._close(code, code.reason)
 

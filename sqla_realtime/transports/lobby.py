@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tornado.iostream import IOStream
 
+from sqla_realtime.hub.connection import Queued
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.hub.house import House
@@ -41,7 +42,7 @@ class Lobby:
     conversations: dict[Conversation, float] = field(default_factory=dict)
     flusher: Flusher = field(default_factory=Flusher)
     # What messages are on a WebSocket; one function for all, lest each keep one of its own.
-    framed: Callable[[list[bytes]], bytes] = field(default_factory=lambda: Framer().framed)
+    framed: Callable[[Queued], bytes] = field(default_factory=lambda: Framer().framed)
     line: Line = field(init=False)
     census: Census = field(init=False)
     _proxies: Proxies = field(init=False)

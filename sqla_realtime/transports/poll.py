@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
@@ -24,6 +23,7 @@ from sqla_realtime.protocol.messages import (
     Welcome,
 )  # fmt: skip
 from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.pump import Pump
 from sqla_realtime.transports.stream import StreamHandler
 
 
@@ -81,7 +81,7 @@ class PollHandler(StreamHandler):
             self._caller.tell(Ping(self._lobby.house.hub.position if self._caller.channels else None))
 
 
-class _Caller(Connection):
+class _Caller(Pump):
     """A connection that knows whether it has been sent something for which its client should not wait any longer.
 
     ``asked`` are the channels that its client has asked for. It takes all of them to be where the answer ends, so those

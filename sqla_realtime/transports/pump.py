@@ -1,4 +1,4 @@
-"""Carries a connection's queue to its socket: all that is queued in one send, the next once the socket has taken it."""
+"""A connection on a stream: what is queued goes to the socket in one send, the next once the socket has taken it."""
 
 from __future__ import annotations
 
@@ -9,50 +9,55 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Connection, Queued
+from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.held import held
 
 
-class Pump:
-    """Between one connection and its stream, from the first message to ``stop``. Loop thread only.
+class Pump(Connection):
+    """Carried from ``attach`` to ``stop``. Loop thread only.
 
     What is queued goes straight to the socket; only what that does not take, or what comes behind such, goes through the
-    stream's buffer. ``frame`` makes of messages what stands on the wire, and may be called once a turn. ``drained`` is
-    called where a turn finds nothing queued: the place to close. One send takes ``most`` bytes and the rest of a message;
-    what waits behind it stays in the queue, where it is shared and can be made less.
+    stream's buffer. It is the connection itself and not beside it, because of every object that a delivery touches.
     """
 
     __slots__ = (
-        "_asked", "_connection", "_drained", "_flusher", "_frame", "_most", "_socket", "_stopped", "_stream", "_taking",
-        "_writing",
+        "_asked", "_drained", "_flusher", "_frame", "_most", "_socket", "_stopped", "_stream", "_taking", "_writing",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(self, codec: Codec, budget: int) -> None:
+        super().__init__(codec, budget)
+        # The last write that is in the stream's buffer, and how many bytes of the queue are there.
+        self._taking: asyncio.Future[None] | None = None
+        self._writing = 0
+        self._asked = False
+        self._stopped = True
+
+    def attach(
         self,
-        connection: Connection,
         stream: IOStream,
         flusher: Flusher,
-        frame: Callable[[list[bytes]], bytes],
+        frame: Callable[[Queued], bytes],
         drained: Callable[[], None],
         *,
         most: int = sys.maxsize,
     ) -> None:
-        self._connection = connection
+        """Begin to write to a stream.
+
+        ``frame`` makes of messages what stands on the wire, and is called once a turn. ``drained`` is called where a turn
+        finds nothing queued: the place to close. One send takes ``most`` bytes and the rest of a message; what waits behind
+        it stays in the queue, where it is shared and can be made less.
+        """
         self._stream = stream
         self._socket = stream.socket
         self._flusher = flusher
         self._frame = frame
         self._drained = drained
         self._most = most
-        # The last write that is in the stream's buffer, and how many bytes of the queue are there.
-        self._taking: asyncio.Future[None] | None = None
-        self._writing = 0
-        self._asked = False
         self._stopped = False
-        connection.wake = self.wake
         # Nothing has waited for longer than this.
-        connection.sent_at = asyncio.get_running_loop().time()
+        self.sent_at = asyncio.get_running_loop().time()
         if stream.writing():
             self.say(b"")  # which is done when what was written before is
 
@@ -65,29 +70,29 @@ class Pump:
         if self._asked or self._stopped:
             return
         # A write that waits for a reader who has stopped must not keep its connection from being given up.
-        if self._taking is None or self._connection.aborted:
+        if self._taking is None or self.aborted:
             self._asked = True
             self._flusher.ask(self)
 
     def turn(self, now: float, hold: bool) -> None:
         """Send what is queued in one call; what the socket does not take waits for it in the stream."""
         self._asked = False
-        connection = self._connection
         if self._stopped:
             return
-        if connection.aborted:
+        if self.aborted:
             self._stream.close()
             return
         if self._taking is not None:
             return  # which wakes when it is done
-        before = connection.pending
-        messages = connection.drain(self._most)
-        if not messages:
+        size = self.pending
+        queued = self.drain(self._most)
+        if queued is None:
             self._drained()
             return
-        connection.sent_at = now
-        size = before if before <= self._most else sum(map(len, messages))
-        data = self._frame(messages)
+        if size > self._most:
+            size = len(queued) if isinstance(queued, bytes) else sum(map(len, queued))
+        self.sent_at = now
+        data = self._frame(queued)
         try:
             sent = held(self._socket, data) if hold else self._socket.send(data)
         except BlockingIOError:
@@ -96,8 +101,8 @@ class Pump:
             self._stream.close()
             return
         if sent == len(data):
-            connection.flushed(size)
-            if connection.pending or connection.close_code is not None:
+            self.flushed(size)
+            if self.pending or self.close_code is not None:
                 self.wake()
         else:
             self._writing += size
@@ -109,8 +114,10 @@ class Pump:
             future = self._stream.write(data)
         except OSError:
             return None
-        if not future.done():
-            self._taking = future
+        self._taking = future
+        if future.done():
+            self._taken(future)
+        else:
             future.add_done_callback(self._taken)
         return future
 
@@ -118,6 +125,6 @@ class Pump:
         # Without an error, or with one that the end of the stream tells too; and all that was written before it is gone.
         if future is self._taking and future.exception() is None:
             self._taking = None
-            self._connection.flushed(self._writing)
+            self.flushed(self._writing)
             self._writing = 0
             self.wake()

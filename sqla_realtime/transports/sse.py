@@ -6,12 +6,12 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage, Codec
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Bye, Error, Hello, Reset, ServerMessage
 from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.pump import Pump
 from sqla_realtime.transports.stream import StreamHandler
 
 # How long an EventSource waits before it comes back, in milliseconds; a random part, so that many do not come in step.
@@ -53,7 +53,7 @@ class EventsHandler(StreamHandler):
         except Refused as refused:
             self.refuse(refused)
             return
-        connection = Connection(self._lobby.codec, self._lobby.settings.queue_bytes)
+        connection = Pump(self._lobby.codec, self._lobby.settings.queue_bytes)
         [hello, *_] = messages
         if isinstance(hello, Hello) and hello.connection is not None:
             connection.id = hello.connection  # reachable under it from the beginning
@@ -89,7 +89,7 @@ class EventsHandler(StreamHandler):
         self.conversation.take(self._lobby.codec.subscription(self._number, channels, None))
 
 
-class _Listener(Connection):
+class _Listener(Pump):
     """A connection whose client cannot ask: ``again`` is called with channels that are to be asked for again. When it is
     to come back it reads in ``retry`` alone."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tornado.iostream import IOStream
 
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Queued, several
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
@@ -56,7 +56,7 @@ class StreamHandler(BodyHandler):
             raise Refused(ErrorCode.HELLO_REQUIRED, "The first message must be hello.")
         return messages
 
-    async def converse(self, connection: Connection, messages: Sequence[ClientMessage]) -> None:
+    async def converse(self, pump: Pump, messages: Sequence[ClientMessage]) -> None:
         """Begin with what the client has said already when it is its turn, and return when it is over."""
         try:
             await self.line_up()
@@ -75,8 +75,9 @@ class StreamHandler(BodyHandler):
         if stream.closed():
             return
         handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
-        self.conversation = Conversation(self._lobby.house, connection, handshake)
-        self._pump = Pump(connection, stream, self._lobby.flusher, self._chunk, self.drained)
+        self.conversation = Conversation(self._lobby.house, pump, handshake)
+        self._pump = pump
+        pump.attach(stream, self._lobby.flusher, self._chunk, self.drained)
         self._lobby.enter(self.conversation, stream, reachable=self.reachable)
         try:
             for message in messages:
@@ -97,9 +98,9 @@ class StreamHandler(BodyHandler):
         self._end()
         self._over.set()
 
-    def _chunk(self, messages: list[bytes]) -> bytes:
+    def _chunk(self, queued: Queued) -> bytes:
         """A piece of the body as Tornado has announced it in the headers (RFC 9112 7.1)."""
-        data = self.frame(messages)
+        data = self.frame(several(queued))
         return b"%x\r\n%b\r\n" % (len(data), data) if "Transfer-Encoding" in self._headers else data
 
     def _end(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
@@ -10,6 +9,7 @@ from sqla_realtime.transports import upgrade
 from sqla_realtime.transports.gated import GatedHandler
 from sqla_realtime.transports.headers import Kept
 from sqla_realtime.transports.link import Link
+from sqla_realtime.transports.pump import Pump
 
 
 class SocketHandler(GatedHandler):
@@ -46,6 +46,6 @@ class SocketHandler(GatedHandler):
             return
         stream.set_nodelay(True)
         stream.write(upgrade.answer(headers["sec-websocket-key"], subprotocol))
-        connection = Connection(self._lobby.codecs[subprotocol], self._lobby.settings.queue_bytes)
+        pump = Pump(self._lobby.codecs[subprotocol], self._lobby.settings.queue_bytes)
         handshake = self._lobby.handshake(Kept(headers), self.request.remote_ip or "")
-        Link(self._lobby, Conversation(self._lobby.house, connection, handshake), stream)
+        Link(self._lobby, Conversation(self._lobby.house, pump, handshake), pump, stream)

@@ -12,7 +12,7 @@ from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Connection, several
 from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refused
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.protocol.codes import ErrorCode
@@ -63,12 +63,21 @@ class CountingCodec(V1):
         return super().commit(position, changes, origin)
 
 
+class Heard(Connection):
+    """A connection that tells when there is something to drain."""
+
+    hear: Callable[[], object] = lambda: None
+
+    def wake(self) -> None:
+        self.hear()
+
+
 class Client:
     """A connection whose transport is always ready, and what a client makes of its messages."""
 
     def __init__(self, codec: V1 | None = None, budget: int = 1_000_000, reads: bool = True) -> None:
-        self.connection = Connection(codec or V1(), budget)
-        self.connection.wake = self._wake
+        self.connection = Heard(codec or V1(), budget)
+        self.connection.hear = self._wake
         self.reads = reads
         self.frames: list[bytes] = []
         self.messages: list[dict[str, Any]] = []
@@ -83,7 +92,7 @@ class Client:
 
     def read(self) -> None:
         """Take everything that is queued off the connection."""
-        for frame in self.connection.drain():
+        for frame in several(self.connection.drain()):
             self.connection.flushed(len(frame))
             self.frames.append(frame)
             self.messages.append(json.loads(frame))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Connection, several
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.messages import Pong
 from sqla_realtime.protocol.v1 import V1
@@ -20,15 +20,15 @@ def test_everything_leaves_in_order() -> None:
     client = idle()
     for data in (b"1", b"2", b"3"):
         client.connection.send(data)
-    assert client.connection.drain() == [b"1", b"2", b"3"]
-    assert client.connection.drain() == []
+    assert several(client.connection.drain()) == [b"1", b"2", b"3"]
+    assert several(client.connection.drain()) == []
     assert client.wakes == 1, "whoever is woken takes all"
 
 
 def test_without_a_transport_it_only_queues() -> None:
     connection = Connection(V1(), 100)
     connection.send(b"1")
-    assert connection.drain() == [b"1"]
+    assert several(connection.drain()) == [b"1"]
 
 
 def test_what_is_drained_counts_until_it_has_left() -> None:
@@ -90,7 +90,7 @@ def test_commits_that_wait_are_made_one_where_that_makes_room() -> None:
         hub.dispatch(entry(offset, put("a", offset % 2, offset)))
         assert connection.pending < 1300
     assert not connection.aborted
-    commits = [message for data in connection.drain() if "commit" in (message := json.loads(data))]
+    commits = [message for data in several(connection.drain()) if "commit" in (message := json.loads(data))]
     assert len(commits) < 12
     assert commits[-1]["commit"] == "e.999"
     shown = {change["id"]: change["record"]["v"] for commit in commits for change in commit["changes"]}
@@ -112,8 +112,8 @@ def test_a_piece_of_the_queue_ends_with_a_whole_message() -> None:
     connection = idle(budget=1000).connection
     for data in (b"xxx", b"yyy", b"zzz"):
         connection.send(data)
-    assert connection.drain(4) == [b"xxx", b"yyy"]
-    assert connection.drain(4) == [b"zzz"]
+    assert several(connection.drain(4)) == [b"xxx", b"yyy"]
+    assert several(connection.drain(4)) == [b"zzz"]
 
 
 def test_a_slow_client_is_cut_whole_and_woken() -> None:
@@ -122,7 +122,7 @@ def test_a_slow_client_is_cut_whole_and_woken() -> None:
     client.connection.send(b"x")
     wakes = client.wakes
     client.connection.send(b"y")
-    assert client.connection.drain() == [], "a part of what it was to be sent would be a gap"
+    assert several(client.connection.drain()) == [], "a part of what it was to be sent would be a gap"
     assert client.wakes == wakes + 1
 
 
@@ -139,7 +139,7 @@ def test_a_goodbye_comes_after_what_was_queued_and_is_the_last() -> None:
     connection.close(CloseCode.RESTARTING, 2000)
     connection.send(b"2")
     connection.close(CloseCode.TOKEN_EXPIRED)
-    first, bye = connection.drain()
+    first, bye = several(connection.drain())
     assert first == b"1"
     assert json.loads(bye) == {"type": "bye", "code": 4500, "reason": "restarting", "retry_after_ms": 2000}
     assert connection.close_code is CloseCode.RESTARTING
@@ -158,7 +158,7 @@ def test_a_goodbye_is_for_those_who_have_room_for_it() -> None:
 def test_closing_wakes_after_the_code_is_set() -> None:
     client = idle(budget=1000)
     seen: list[CloseCode | None] = []
-    client.connection.wake = lambda: seen.append(client.connection.close_code)
+    client.connection.hear = lambda: seen.append(client.connection.close_code)
     client.connection.close(CloseCode.RESTARTING)
     assert seen[-1] is CloseCode.RESTARTING
 
@@ -168,7 +168,7 @@ def test_the_end_forgets_what_was_queued() -> None:
     connection.send(b"1")
     connection.abort(CloseCode.RESTARTING)
     connection.send(b"2")
-    assert connection.drain() == []
+    assert several(connection.drain()) == []
 
 
 def test_names_differ() -> None:

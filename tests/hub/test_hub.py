@@ -97,7 +97,7 @@ def test_a_connection_that_is_cut_while_a_commit_goes_out_is_not_in_the_way() ->
     for client in clients:
         join(hub, client, "a", "b")
         client.connection.pending = 11
-        client.connection.wake = lambda client=client: hub.close(client.connection)  # type: ignore[misc]
+        client.connection.hear = lambda client=client: hub.close(client.connection)  # type: ignore[misc]
     hub.dispatch(entry(1, put("a", 1)))
     hub.dispatch(entry(2, put("a", 1), put("b", 1), invalidated=["a"]))
     assert all(client.connection.aborted for client in clients)

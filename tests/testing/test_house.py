@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from sqla_realtime.brokers.memory import MemoryBroker
+from sqla_realtime.hub.connection import several
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.testing.house import QuietHouse
 from tests.support.outer import PAGES, Shop
@@ -33,12 +34,12 @@ async def test_a_house_opens_hears_and_ends(sqlite: Engine) -> None:
     conversation.receive('{"type": "hello"}')
     await heard.wait()
     assert conversation.connection.user == "ada"
-    [hello] = conversation.connection.drain()
+    [hello] = several(conversation.connection.drain())
     assert b'"hello"' in hello
     heard.clear()
     conversation.receive(json.dumps({"type": "subscribe", "id": 1, "channels": [PAGES]}))
     await heard.wait()
-    [subscribed] = conversation.connection.drain()
+    [subscribed] = several(conversation.connection.drain())
     assert b'"subscribed"' in subscribed
     assert len(entered) == 2, "the rule and the rows"
     await house.settle()

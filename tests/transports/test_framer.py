@@ -12,9 +12,9 @@ MISSED = Missed(Position("e", 1), ())
 
 def test_a_commit_is_framed_once() -> None:
     frame, framer = Frame(b"x" * 200, MISSED), Framer()
-    first = framer.framed([frame])
+    first = framer.framed(frame)
     assert first == b"\x81\x7e\x00\xc8" + b"x" * 200
-    assert framer.framed([frame]) is first
+    assert framer.framed(frame) is first
 
 
 def test_several_are_joined_once_for_all_who_are_sent_the_same() -> None:

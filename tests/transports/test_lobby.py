@@ -9,7 +9,7 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Connection, several
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.hub.house import House
@@ -53,7 +53,7 @@ async def test_the_latest_stream_of_an_id_is_reached() -> None:
 
 
 def goodbye(each: Conversation) -> dict[str, Any]:
-    [data] = each.connection.drain()
+    [data] = several(each.connection.drain())
     message: dict[str, Any] = json.loads(data)
     return message
 

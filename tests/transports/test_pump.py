@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tornado.iostream import StreamClosedError
 
-from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.connection import Queued, several
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.transports.flusher import Flusher
@@ -27,12 +27,12 @@ class Socket:
         self.buffered: list[bytes] = []
         self.futures: list[asyncio.Future[None]] = []
         self.drained = 0
-        self.closed = self.broken = False
+        self.at_once = self.closed = self.broken = False
         self.full = buffered
-        self.connection = Connection(V1(), budget)
         stream: Any = self
         self.socket = self
-        self.pump = Pump(self.connection, stream, Flusher(), b"".join, self.empty, most=most)
+        self.connection = self.pump = Pump(V1(), budget)
+        self.pump.attach(stream, Flusher(), self.frame, self.empty, most=most)
 
     def send(self, data: bytes) -> int:
         if self.broken:
@@ -53,7 +53,12 @@ class Socket:
             raise StreamClosedError
         self.buffered.append(data)
         self.futures.append(asyncio.get_running_loop().create_future())
+        if self.at_once:
+            self.futures[-1].set_result(None)
         return self.futures[-1]
+
+    def frame(self, queued: Queued) -> bytes:
+        return b"".join(several(queued))
 
     def empty(self) -> None:
         self.drained += 1
@@ -65,6 +70,14 @@ class Socket:
 async def turn() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+@live
+async def test_before_it_is_attached_it_only_collects() -> None:
+    pump = Pump(V1(), 1000)
+    pump.send(b"1")
+    pump.close(CloseCode.RESTARTING)
+    assert len(several(pump.drain())) == 2
 
 
 @live
@@ -100,6 +113,19 @@ async def test_what_the_socket_does_not_take_is_waited_for() -> None:
         await turn()
         assert (socket.sent.pop(), socket.connection.pending) == (b"x", 0)
     assert socket.sent == [b"12"]
+
+
+@live
+async def test_what_the_stream_takes_at_once_is_gone() -> None:
+    """The socket was full, and is not any more when the stream tries."""
+    socket = Socket(most=10)
+    socket.takes, socket.at_once = 2, True
+    for data in (b"123456789x", b"12345"):
+        socket.connection.send(data)
+    await turn()
+    assert (socket.sent, socket.buffered) == ([b"12", b"12"], [b"3456789x", b"345"])
+    assert socket.connection.pending == 0
+    assert socket.drained > 0
 
 
 @live
