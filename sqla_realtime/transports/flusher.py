@@ -1,35 +1,46 @@
-"""Writes once a loop turn for whoever has something queued, one call each, and in slices, so that nobody else starves."""
+"""Writes once a loop turn for whoever has something queued, one send each, and in slices, so that nobody else starves."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from sqla_realtime.transports.held import Send, held, released
 
 log = logging.getLogger(__name__)
 
 # How long others wait while many are written to, in seconds; and how many writes lie between two looks at the clock.
-SLICE, LOOK = 0.005, 32
-# So many writes, one after the other, that each took nearly as long as a thread may keep the interpreter's lock had to wait
+SLICE, LOOK = 0.005, 128
+# So many sends, one after the other, that each took nearly as long as a thread may keep the interpreter's lock had to wait
 # for it; and for how many seconds that is remembered. A single one may have waited for its core.
 PROBES, NEARLY, MEMORY = 2, 0.8, 2.0
 
 
 class Asker(Protocol):
-    """Whoever has something to write. One kind of it, because this is called for every delivery."""
+    """Whoever has something to write."""
 
-    def turn(self, now: float, hold: bool) -> None:
-        """Write, without blocking. ``now`` is about the loop's time. ``hold``: keep the interpreter's lock meanwhile."""
+    def turn(self, now: float) -> Write | None:
+        """What is to be sent, and where. ``now`` is about the loop's time. Nothing else happens before it is sent."""
+
+    def kept(self, data: bytes, sent: int | None) -> None:
+        """So much has been sent of what was to be, or nothing because the socket is broken. Not called if it was all."""
+
+
+Write = tuple[Asker, socket.socket, bytes]
 
 
 class Flusher:
     """The turns of one loop, which belong to whoever asked for one, in the order of asking. Loop thread only.
 
-    While other threads compute the lock is held for a slice at a time: they have it for as long in between.
+    First many are asked what they have, then it is sent: what runs between two system calls is as little as can be, since
+    after each of them the processor has forgotten the rest. While other threads compute the interpreter's lock is held for
+    a slice at a time: they have it for as long in between.
     """
 
     __slots__ = ("_asking", "_clock", "_hold_until", "_scheduled")
@@ -51,20 +62,52 @@ class Flusher:
         asking, self._asking = self._asking, []
         now = self._clock()
         end = now + SLICE
-        hold, waits = now < self._hold_until, 0
-        for number, asker in enumerate(asking, 1):
-            try:
-                asker.turn(now, hold)
-            except Exception:  # a client that is left half written is cut when it takes nothing for two pings
-                log.exception("What is queued for a client could not be written. [write-failed]")
-            if number <= PROBES and not hold:
-                last, now = now, self._clock()
-                waits += now - last > NEARLY * sys.getswitchinterval()
-                if waits == PROBES:
-                    hold, self._hold_until = True, now + MEMORY
-            elif number % LOOK == 0 and (now := self._clock()) > end:
-                self._asking = asking[number:] + self._asking
-                break
+        if now >= self._hold_until:
+            writes = _turns(asking[:PROBES], now)
+            self._probe(writes)
+            done = PROBES
+        else:
+            done = 0
+        while done < len(asking) and now <= end:
+            _send(_turns(asking[done : done + LOOK], now), held if now < self._hold_until else released)
+            done += LOOK
+            now = self._clock()
+        self._asking = asking[done:] + self._asking
         self._scheduled = bool(self._asking)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def _probe(self, writes: Sequence[Write]) -> None:
+        """Send, and find out whether each time another thread takes the lock."""
+        waits, last = 0, self._clock()
+        for write in writes:
+            _send([write], released)
+            last, before = self._clock(), last
+            waits += last - before > NEARLY * sys.getswitchinterval()
+        if waits == PROBES:
+            self._hold_until = last + MEMORY
+
+
+def _turns(asking: Sequence[Asker], now: float) -> list[Write]:
+    writes = []
+    for asker in asking:
+        try:
+            write = asker.turn(now)
+        except Exception:  # a client that is left half written is cut when it takes nothing for two pings
+            log.exception("What is queued for a client could not be written. [write-failed]")
+        else:
+            if write is not None:
+                writes.append(write)
+    return writes
+
+
+def _send(writes: Sequence[Write], send: Send) -> None:
+    for asker, to, data in writes:
+        try:
+            sent: int | None = send(to, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = None
+        if sent != len(data):
+            asker.kept(data, sent)

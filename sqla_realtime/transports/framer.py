@@ -18,6 +18,8 @@ class Framer:
 
     def framed(self, queued: Queued) -> bytes:
         """The messages as frames, one behind the other."""
+        if isinstance(queued, Frame) and queued.framed is not None:
+            return queued.framed
         if not isinstance(queued, list):
             return _framed(queued)
         if queued != self._last:  # where they are the same objects nothing is compared byte by byte

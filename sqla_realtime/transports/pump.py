@@ -11,8 +11,7 @@ from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Connection, Queued
 from sqla_realtime.protocol.codec import Codec
-from sqla_realtime.transports.flusher import Flusher
-from sqla_realtime.transports.held import held
+from sqla_realtime.transports.flusher import Flusher, Write
 
 
 class Pump(Connection):
@@ -23,7 +22,8 @@ class Pump(Connection):
     """
 
     __slots__ = (
-        "_asked", "_drained", "_flusher", "_frame", "_most", "_socket", "_stopped", "_stream", "_taking", "_writing",
+        "_asked", "_drained", "_flusher", "_frame", "_most", "_sending", "_socket", "_stopped", "_stream", "_taking",
+        "_writing",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -31,6 +31,8 @@ class Pump(Connection):
         # The last write that is in the stream's buffer, and how many bytes of the queue are there.
         self._taking: asyncio.Future[None] | None = None
         self._writing = 0
+        # How many bytes of the queue the flusher is just about to send.
+        self._sending = 0
         self._asked = False
         self._stopped = True
 
@@ -74,38 +76,34 @@ class Pump(Connection):
             self._asked = True
             self._flusher.ask(self)
 
-    def turn(self, now: float, hold: bool) -> None:
-        """Send what is queued in one call; what the socket does not take waits for it in the stream."""
+    def turn(self, now: float) -> Write | None:
         self._asked = False
         if self._stopped:
-            return
+            return None
         if self.aborted:
             self._stream.close()
-            return
+            return None
         if self._taking is not None:
-            return  # which wakes when it is done
-        size = self.pending
+            return None  # which wakes when it is done
         queued = self.drain(self._most)
         if queued is None:
             self._drained()
-            return
-        if size > self._most:
-            size = len(queued) if isinstance(queued, bytes) else sum(map(len, queued))
+            return None
         self.sent_at = now
         data = self._frame(queued)
-        try:
-            sent = held(self._socket, data) if hold else self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
+        self._sending = sum(map(len, queued)) if isinstance(queued, list) else len(queued)
+        # It is as good as gone: the flusher says so where it is not, before anything else happens.
+        self.flushed(self._sending)
+        if self.pending or self.close_code is not None:
+            self.wake()
+        return self, self._socket, data
+
+    def kept(self, data: bytes, sent: int | None) -> None:
+        if sent is None:
             self._stream.close()
-            return
-        if sent == len(data):
-            self.flushed(size)
-            if self.pending or self.close_code is not None:
-                self.wake()
         else:
-            self._writing += size
+            self.pending += self._sending
+            self._writing += self._sending
             self.say(data[sent:])
 
     def say(self, data: bytes) -> asyncio.Future[None] | None:
