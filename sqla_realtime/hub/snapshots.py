@@ -11,6 +11,7 @@ from typing import Any
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Commit
+from sqla_realtime.errors import PositionGone
 from sqla_realtime.hub.doors import Archive, Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
@@ -140,6 +141,9 @@ class Snapshots:
         except Refused:
             self._warm.forget(flight.channel)
             self._invalidate(flight.channel)
+        except PositionGone:  # while the rows were read the log has moved on by more than it holds
+            asyncio.get_running_loop().call_later(AGAIN, self._check_now, flight.channel, flight.pattern)
+            return
         except Exception:
             log.exception("What readers of a channel were sent could not be checked yet. [check-failed]")
             asyncio.get_running_loop().call_later(AGAIN, self._check_now, flight.channel, flight.pattern)

@@ -566,6 +566,30 @@ def test_a_check_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture, for
     assert caplog.text.count("[check-failed]") == 3
 
 
+def test_a_check_that_the_log_has_overtaken_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        house = Busy(share=5.0)
+        house.open_gate()
+        async with house.open():
+            for _ in range(2):
+                client = house.clients["a"] = Client()
+                await house.ask("a")
+            house.hub.history.bounds = Bounds(count=2)
+
+            def overtake() -> None:
+                house.archive.on_read = None
+                for _ in range(5):
+                    house.broker.add(put("a", 1))
+
+            house.archive.on_read = overtake
+            await asyncio.sleep(60)
+            assert len(house.archive.reads) == 3
+            assert client.shown == {"a": {"1": 0}}
+
+    run(scene())
+    assert "[check-failed]" not in caplog.text
+
+
 def test_where_a_check_is_refused_everybody_is_told() -> None:
     async def scene() -> None:
         house = Busy(share=5.0)
