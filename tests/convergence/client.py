@@ -38,6 +38,8 @@ class Client(Shown):
         self._seconds = 60.0
         # Channels of which the server has said that it sends no more.
         self._gone: set[str] = set()
+        # The request of each channel that was the last to say so: it may have been asked for again before the answer.
+        self._dropped: dict[str, int] = {}
 
     # What the oracle has it do.
 
@@ -56,6 +58,7 @@ class Client(Shown):
         self._asked.pop(channel, None)
         if known:
             self._number += 1
+            self._dropped[channel] = self._number
             await self._safely(self._say, {"type": "unsubscribe", "id": self._number, "channels": [channel]})
 
     async def cut(self, kind: str | None = None) -> None:
@@ -187,7 +190,8 @@ class Client(Shown):
                 self._lost_rights()
                 await self.renew()
             case "unsubscribed":
-                self._gone.update(set(message["channels"]) - self.wanted)
+                last = {name for name in message["channels"] if self._dropped.get(name) == message["id"]}
+                self._gone.update(last - self.wanted)
             case "error" if "token" in message["code"]:
                 raise EOFError(message["code"])
             case "pong":
