@@ -23,7 +23,7 @@ class Pump(Connection):
 
     __slots__ = (
         "_asked", "_drained", "_flusher", "_frame", "_most", "_sending", "_socket", "_stopped", "_stream", "_taking",
-        "_writing",
+        "_was_large", "_writing",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -31,8 +31,8 @@ class Pump(Connection):
         # The last write that is in the stream's buffer, and how many bytes of the queue are there.
         self._taking: asyncio.Future[None] | None = None
         self._writing = 0
-        # How many bytes of the queue the flusher is just about to send.
-        self._sending = 0
+        # How many bytes of the queue the flusher is just about to send, and what was large before.
+        self._sending = self._was_large = 0
         self._asked = False
         self._stopped = True
 
@@ -93,6 +93,7 @@ class Pump(Connection):
         data = self._frame(queued)
         self._sending = sum(map(len, queued)) if isinstance(queued, list) else len(queued)
         # It is as good as gone: the flusher says so where it is not, before anything else happens.
+        self._was_large = self._large
         self.flushed(self._sending)
         if self.pending or self.close_code is not None:
             self.wake()
@@ -103,6 +104,7 @@ class Pump(Connection):
             self._stream.close()
         else:
             self.pending += self._sending
+            self._large = self._was_large
             self._writing += self._sending
             self.say(data[sent:])
 

@@ -133,6 +133,23 @@ async def test_what_the_stream_takes_at_once_is_gone() -> None:
 
 
 @live
+async def test_a_large_message_that_the_socket_takes_slowly_is_still_no_pile() -> None:
+    socket = Socket(budget=10)
+    socket.takes = 3
+    socket.connection.send(b"x" * 100)
+    await turn()
+    for _ in range(2):
+        socket.connection.send(b"12345")
+    assert (socket.connection.close_code, socket.connection.pending) == (None, 110)
+    socket.takes = 0
+    socket.futures[0].set_result(None)
+    await turn()
+    for _ in range(4):
+        socket.connection.send(b"12345")
+    assert socket.connection.close_code is CloseCode.SLOW_CONSUMER, "from then on it is as with anybody"
+
+
+@live
 async def test_nothing_overtakes_what_is_in_the_streams_buffer() -> None:
     """What was written before there was a pump, and what it was told to say."""
     socket = Socket(buffered=True)
