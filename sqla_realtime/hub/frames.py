@@ -32,6 +32,7 @@ class Frames:
             if codec is not last:
                 last, frame = codec, self._shared(codec, channels, shared)
             connection.told = position
+            # An id is an object more to look at for every delivery.
             own = origin is not None and connection.id == origin
             connection.send(self._spell(codec, channels, origin) if own else frame)
 

@@ -12,8 +12,8 @@ from sqla_realtime.hub.connection import Connection
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.messages import Missed
 
-# For so many different places what was worked out is remembered, until the next commit.
-PLACES = 64
+# For so many different places what was worked out is remembered, until the next commit; each may be a whole budget of bytes.
+PLACES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Past:
     def __init__(self, history: History) -> None:
         self._history = history
         self._head = history.head
-        self._known: dict[tuple[Position, tuple[str, ...]], Gap | None] = {}
+        self._known: dict[tuple[Position, tuple[tuple[str, str], ...]], Gap | None] = {}
 
     def missed(
         self, connection: Connection, channels: Mapping[str, str], after: Position
@@ -47,7 +47,7 @@ class Past:
         if self._history.head != self._head or len(self._known) >= PLACES:
             self._head = self._history.head
             self._known.clear()
-        place = after, tuple(channels)
+        place = after, tuple(channels.items())
         if place not in self._known:
             self._known[place] = self._gap(channels, after)
         gap = self._known[place]

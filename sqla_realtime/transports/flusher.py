@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sqla_realtime.transports.held import Send, held, released
+from sqla_realtime.transports.gil import Send, keeping, releasing
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ class Flusher:
     a slice at a time: they have it for as long in between.
     """
 
-    __slots__ = ("_asking", "_clock", "_hold_until", "_scheduled")
+    __slots__ = ("_asking", "_clock", "_keep_until", "_scheduled")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._asking: list[Asker] = []
-        self._hold_until = -math.inf
+        self._keep_until = -math.inf
         self._scheduled = False
 
     def ask(self, asker: Asker) -> None:
@@ -62,14 +62,14 @@ class Flusher:
         asking, self._asking = self._asking, []
         now = self._clock()
         end = now + SLICE
-        if now >= self._hold_until:
+        if now >= self._keep_until:
             writes = _turns(asking[:PROBES], now)
             self._probe(writes)
             done = PROBES
         else:
             done = 0
         while done < len(asking) and now <= end:
-            _send(_turns(asking[done : done + LOOK], now), held if now < self._hold_until else released)
+            _send(_turns(asking[done : done + LOOK], now), keeping if now < self._keep_until else releasing)
             done += LOOK
             now = self._clock()
         self._asking = asking[done:] + self._asking
@@ -81,11 +81,11 @@ class Flusher:
         """Send, and find out whether each time another thread takes the lock."""
         waits, last = 0, self._clock()
         for write in writes:
-            _send([write], released)
+            _send([write], releasing)
             last, before = self._clock(), last
             waits += last - before > NEARLY * sys.getswitchinterval()
         if waits == PROBES:
-            self._hold_until = last + MEMORY
+            self._keep_until = last + MEMORY
 
 
 def _turns(asking: Sequence[Asker], now: float) -> list[Write]:

@@ -194,7 +194,7 @@ class ScriptedArchive(Archive):
 
 
 class ScriptedTicket(Ticket):
-    """Enters its commit when it is finished."""
+    """Enters its commit when it is finished, which is all that the hub does with one."""
 
     def __init__(self, broker: ScriptedBroker, commit: Commit) -> None:
         self._broker, self._commit = broker, commit

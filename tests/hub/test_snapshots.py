@@ -384,9 +384,23 @@ class Busy(House):
                 self.snapshots.start(flight)
         await asyncio.sleep(0.1)
 
+    async def rush(self) -> Client:
+        """Two come for the same rows: the second, who is returned, is handed what was read for the first."""
+        for _ in range(2):
+            self.clients["a"] = Client()
+            await self.ask("a")
+        return self.clients["a"]
+
     def open_gate(self) -> None:
         assert self.archive.gate is not None
         self.archive.gate.set()
+
+
+def sharing() -> Busy:
+    """A house that shares rows, and whose reads take no time."""
+    house = Busy(share=5.0)
+    house.open_gate()
+    return house
 
 
 def test_reads_wait_in_a_line_that_is_bounded() -> None:
@@ -478,8 +492,7 @@ def test_what_comes_while_a_read_waits_is_in_it_once() -> None:
 
 def test_rows_are_shared_in_a_rush_and_checked_after_it() -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
             await house.ask("a")
             house.broker.add(put("a", 1, 7))
@@ -502,8 +515,7 @@ def test_rows_are_shared_in_a_rush_and_checked_after_it() -> None:
 
 def test_a_rush_that_does_not_end_is_checked_now_and_then() -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
             for _ in range(200):
                 house.clients["a"] = Client()
@@ -549,12 +561,9 @@ def test_what_another_program_has_written_reaches_whoever_was_handed_rows() -> N
 @pytest.mark.parametrize("foreign", [False, True])
 def test_a_check_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture, foreign: bool) -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
-            for _ in range(2):
-                client = house.clients["a"] = Client()
-                await house.ask("a")
+            client = await house.rush()
             house.archive.failures += [OSError("no database")] * 3
             if foreign:
                 house.archive.tables["a"] = [row(2)]
@@ -568,12 +577,9 @@ def test_a_check_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture, for
 
 def test_a_check_that_the_log_has_overtaken_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
-            for _ in range(2):
-                client = house.clients["a"] = Client()
-                await house.ask("a")
+            client = await house.rush()
             house.hub.history.bounds = Bounds(count=2)
 
             def overtake() -> None:
@@ -592,12 +598,9 @@ def test_a_check_that_the_log_has_overtaken_is_tried_again(caplog: pytest.LogCap
 
 def test_where_a_check_is_refused_everybody_is_told() -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
-            for _ in range(2):
-                client = house.clients["a"] = Client()
-                await house.ask("a")
+            client = await house.rush()
             house.archive.failures.append(Refused(ErrorCode.SNAPSHOT_TOO_LARGE, "too many"))
             await asyncio.sleep(60)
             assert resets(client) == [["a"]]
@@ -608,8 +611,7 @@ def test_where_a_check_is_refused_everybody_is_told() -> None:
 
 def test_rows_at_hand_wait_for_a_client_that_has_not_taken_the_last_ones() -> None:
     async def scene() -> None:
-        house = Busy(share=5.0)
-        house.open_gate()
+        house = sharing()
         async with house.open():
             await house.ask("a")
             slow, quick = Client(budget=100, reads=False), Client()

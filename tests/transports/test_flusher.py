@@ -45,10 +45,10 @@ class Socket:
 
 @pytest.fixture(autouse=True)
 def sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("held", "released"):
+    for name in ("keeping", "releasing"):
 
         def send(to: Socket, data: bytes, name: str = name) -> int:
-            to.held.append(name == "held")
+            to.held.append(name == "keeping")
             to.meanwhile()
             if to.fault is not None:
                 raise to.fault
@@ -103,10 +103,11 @@ async def test_others_have_the_loop_between_slices() -> None:
         now += SLICE / LOOK + 1e-6
 
     flusher = Flusher(lambda: now)
-    flusher._hold_until = 1e9  # not to be probed
+    flusher._keep_until = 1e9  # not to be probed
     for number in range(3 * LOOK):
-        flusher.ask(Asker(had.append, number))
-        flusher._asking[-1].to.meanwhile = late  # type: ignore[attr-defined]
+        asker = Asker(had.append, number)
+        asker.to.meanwhile = late
+        flusher.ask(asker)
     seen = []
     for _ in range(3):
         await asyncio.sleep(0)

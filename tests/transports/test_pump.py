@@ -68,7 +68,7 @@ class Socket:
 
 @pytest.fixture(autouse=True)
 def sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flusher, "released", Socket.send)
+    monkeypatch.setattr(flusher, "releasing", Socket.send)
 
 
 async def turn() -> None:

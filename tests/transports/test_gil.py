@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sqla_realtime.transports.held import Send, held, released
+from sqla_realtime.transports.gil import Send, keeping, releasing
 
-BOTH = pytest.mark.parametrize("send", [held, released])
+BOTH = pytest.mark.parametrize("send", [keeping, releasing])
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_there_is_one_here() -> None:
-    assert held is not released
+    assert keeping is not releasing
 
 
 @BOTH
@@ -81,11 +81,11 @@ def test_no_other_thread_runs_meanwhile(ends: tuple[socket.socket, socket.socket
     thread.start()
     try:
         while not turns:
-            time.sleep(0)
+            time.sleep(0)  # nobody takes the lock, so it is given: until the thread has begun
         for _ in range(20):
             before = turns
             for _ in range(50):
-                held(ours, b"1")
+                keeping(ours, b"1")
             assert turns == before
             theirs.recv(1000)
     finally:

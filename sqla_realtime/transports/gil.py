@@ -14,7 +14,7 @@ Send = Callable[[socket.socket, bytes], int]
 
 
 # The ordinary send of a socket, which does not block; not a function of its own, because it is called so often.
-released: Send = socket.socket.send
+releasing: Send = socket.socket.send
 
 
 def _find() -> Send:
@@ -23,17 +23,17 @@ def _find() -> Send:
         call = ctypes.PyDLL(None).send
         flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
     except (AttributeError, OSError, TypeError):
-        return released
+        return releasing
     call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
     call.restype = ctypes.c_ssize_t
 
-    def held(to: socket.socket, data: bytes) -> int:
+    def keeping(to: socket.socket, data: bytes) -> int:
         sent: int = call(to.fileno(), data, len(data), flags)
         # What went wrong the ordinary one tells, if it goes wrong again.
         return sent if sent >= 0 else to.send(data)
 
-    return held
+    return keeping
 
 
 # Costs a little more than the ordinary one, and may stand in for it everywhere: same result, same exceptions.
-held: Send = _find()
+keeping: Send = _find()
