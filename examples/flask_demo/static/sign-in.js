@@ -2,7 +2,7 @@
 
 import { send } from "./send.js"
 
-for (const button of document.querySelectorAll("button[data-user]"))
+for (const button of document.querySelectorAll("button[data-user]")) {
   button.addEventListener("click", async () => {
     try {
       await send("POST", "/session", { user: Number(button.dataset.user) })
@@ -13,3 +13,5 @@ for (const button of document.querySelectorAll("button[data-user]"))
       notice.hidden = false
     }
   })
+  button.disabled = false // until now a click would have been lost
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from examples.flask_demo.tests.conftest import FIRST, Demo, OpenWindow, Window
 
@@ -162,3 +162,17 @@ def test_the_second_window_can_be_somebody_else(ada: Window) -> None:
     ada.page.reload()
     ada.is_("live")
     expect(ada.page.get_by_role("button", name="Ada", pressed=True)).to_be_visible()
+
+
+def test_nobody_can_be_chosen_before_the_script_is_there(open_window: OpenWindow, demo: Demo) -> None:
+    """A click that comes sooner would be lost without a word."""
+    page = open_window(None, "/").page
+    held: list[Route] = []
+    page.route("**/sign-in.js", lambda route: held.append(route), times=1)
+    with page.expect_request("**/sign-in.js"):
+        page.goto(demo.url, wait_until="commit")
+    grace = page.get_by_role("button", name="Grace")
+    expect(grace).to_be_disabled()
+    held[0].continue_()
+    grace.click()
+    expect(page.locator("#rows tr")).to_have_count(len(FIRST))
