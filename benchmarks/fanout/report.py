@@ -126,7 +126,8 @@ def generator(raw: dict[str, Any]) -> str:
     return (
         "Is the generator in the way? Shares of a core that the floor and the generator used at the floor's saturation, the "
         f"highest rate of one message a send: {'; '.join(parts)}. CPU per delivery does not depend on it; a server that "
-        f"used less than {BUSY} of its core is marked."
+        f"used less than {BUSY} of its core is marked. The generator never sleeps at saturation, so that no server pays for "
+        "waking it; what it spends on looking is not in its share."
     )
 
 

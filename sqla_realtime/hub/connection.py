@@ -10,7 +10,7 @@ from sqla_realtime.commit import Position
 from sqla_realtime.hub.merge import merge
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import CloseCode
-from sqla_realtime.protocol.messages import Bye, Ping, Recovered, ServerMessage, Snapshot
+from sqla_realtime.protocol.messages import Bye, Ping, Pong, Recovered, ServerMessage, Snapshot
 
 # One message, or several in their order.
 Queued = bytes | list[bytes]
@@ -47,8 +47,11 @@ class Connection:
         # The bytes of a message that is larger than the budget, while there is one.
         self._large = 0
 
+    def settle(self) -> None:
+        """Queue what is on its way to this connection and others together, and not in its own queue yet."""
+
     def send(self, data: bytes) -> None:
-        """Queue one spelled message. Never blocks; after a close it does nothing."""
+        """Queue one spelled message behind what is queued already. Never blocks; after a close it does nothing."""
         pending = self.pending + len(data)
         if pending > self.budget or self.close_code is not None:
             if not self._has_room(len(data)):
@@ -66,6 +69,8 @@ class Connection:
 
     def tell(self, message: ServerMessage) -> None:
         """Queue one message, spelled by the connection's own codec."""
+        if not isinstance(message, Pong):  # which says nothing of where the client is
+            self.settle()
         if isinstance(message, Snapshot | Recovered | Ping) and message.position is not None:
             self.told = message.position
         self.send(self.codec.encode(message))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from sqla_realtime.commit import Entry
 from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.edition import Edition, Post
 from sqla_realtime.hub.frame import Frame
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.messages import Missed
@@ -14,34 +15,32 @@ from sqla_realtime.protocol.messages import Missed
 class Frames:
     """One entry of the log, spelled for whoever it concerns.
 
-    Whoever made the commit has a frame of its own, which tells it so; nobody else's names the origin. Its changes are
-    spelled once, whatever frames they stand in.
+    Whoever made the commit (``own``) has an edition of its own, which tells it so; nobody else's names the origin. The
+    changes are spelled once, whatever frames they stand in.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, own: Collection[Connection], post: Post) -> None:
         self._entry = entry
+        self._own = own
+        self._post = post
         self._changes: dict[tuple[str, int], bytes] = {}
 
-    def send(self, channels: frozenset[str], connections: Iterable[Connection]) -> None:
+    def send(self, channels: frozenset[str], connections: list[Connection]) -> None:
         """Send the commit to connections that are in the same of its channels."""
-        position, origin = self._entry.position, self._entry.commit.origin
-        shared: dict[str, Frame] = {}
-        last: Codec | None = None
-        for connection in connections:
-            codec = connection.codec
-            if codec is not last:
-                last, frame = codec, self._shared(codec, channels, shared)
-            connection.told = position
-            # An id is an object more to look at for every delivery.
-            own = origin is not None and connection.id == origin
-            connection.send(self._spell(codec, channels, origin) if own else frame)
+        own = [connection for connection in connections if connection in self._own] if self._own else []
+        if own:
+            connections = [connection for connection in connections if connection not in self._own]
+            mine = self._edition(channels, self._entry.commit.origin)
+            for connection in own:
+                connection.settle()
+                mine.give(connection)
+        if connections:
+            self._post(self._edition(channels), connections)
 
-    def _shared(self, codec: Codec, channels: frozenset[str], shared: dict[str, Frame]) -> Frame:
-        if codec.name not in shared:
-            shared[codec.name] = self._spell(codec, channels)
-        return shared[codec.name]
+    def _edition(self, channels: frozenset[str], origin: str | None = None) -> Edition:
+        return Edition(self._entry.position, lambda codec: self._spell(codec, channels, origin))
 
-    def _spell(self, codec: Codec, channels: frozenset[str], origin: str | None = None) -> Frame:
+    def _spell(self, codec: Codec, channels: frozenset[str], origin: str | None) -> Frame:
         changes, texts = [], []
         for index, change in enumerate(self._entry.commit.changes):
             if change.channel in channels:
@@ -54,7 +53,7 @@ class Frames:
         return Frame(codec.commit(position, texts, origin), Missed(position, changes, origin))
 
 
-def groups(touched: Mapping[str, Mapping[Connection, None]]) -> dict[frozenset[str], Iterable[Connection]]:
+def groups(touched: Mapping[str, Mapping[Connection, None]]) -> dict[frozenset[str], list[Connection]]:
     """The connections that a commit concerns, by which of its channels they are in."""
     if len(touched) == 1:
         [(name, connections)] = touched.items()
@@ -66,4 +65,4 @@ def groups(touched: Mapping[str, Mapping[Connection, None]]) -> dict[frozenset[s
     found: dict[frozenset[str], list[Connection]] = {}
     for connection, names in joined.items():
         found.setdefault(frozenset(names), []).append(connection)
-    return {**found}
+    return found

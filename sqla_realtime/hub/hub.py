@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sqla_realtime.commit import Entry, Position
 from sqla_realtime.history import Bounds, History
 from sqla_realtime.hub.connection import Connection
+from sqla_realtime.hub.edition import Post, hand_out
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.frames import Frames, groups
 from sqla_realtime.hub.held import Held
@@ -25,11 +26,14 @@ from sqla_realtime.protocol.messages import Error, Ping, Recovered, Reset, Row, 
 class Hub:
     """Loop thread only, but for ``wants``. Nothing here waits, reads or writes. A jump begins another ``history``."""
 
-    def __init__(self, position: Position, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, position: Position, bounds: Bounds, clock: Callable[[], float] = time.monotonic, post: Post = hand_out
+    ) -> None:
         self.history = History(position, bounds, clock)
         self._past = Past(self.history)
         self._bounds = bounds
         self._clock = clock
+        self._post = post
         self._live: dict[str, dict[Connection, None]] = {}
         self._flights: dict[str, Flight] = {}
         self._held: dict[Connection, Held] = {}
@@ -62,10 +66,11 @@ class Hub:
             self._reset(commit.invalidated)
         names = dict.fromkeys(change.channel for change in commit.changes)
         touched = {name: self._live[name] for name in names if name in self._live}
-        frames = Frames(entry)
+        own: Collection[Connection] = () if commit.origin is None else list(self._members.get(commit.origin, ()))
+        frames = Frames(entry, own, self._post)
         for channels, connections in groups(touched).items():
             frames.send(channels, connections)
-        for connection in list(self._members.get(commit.origin, ())) if commit.origin is not None else ():
+        for connection in own:
             if connection.told != entry.position:
                 # It has not heard of its own commit, which is in none of its channels, and may wait for it.
                 connection.tell(Ping(entry.position))

@@ -25,6 +25,7 @@ from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Datab
 from sqla_realtime.server.porch import Porch
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler
+from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.handshake import Gate
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
@@ -41,7 +42,8 @@ class Broadcaster:
         self, registry: Registry, settings: Settings, application: Application, broker: Broker, position: Position
     ) -> None:
         self._settings = settings
-        self.hub = Hub(position, settings.bounds)
+        flusher = Flusher()
+        self.hub = Hub(position, settings.bounds, post=flusher.post)
         self._feed = Feed(broker, self.hub)
         # Apart, so that snapshots of a slow database keep nobody from being identified.
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
@@ -60,7 +62,7 @@ class Broadcaster:
         )
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
-        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings)
+        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -62,7 +62,7 @@ class Link:
         self._closing = False
         self._deaf = False
         stream.read_chunk_size = CHUNK
-        pump.attach(stream, lobby.flusher, lobby.framed, self._drained, most=MOST)
+        pump.attach(stream, lobby.flusher, lobby.framed, self._drained, most=MOST, alike=True)
         self._timer = asyncio.get_running_loop().call_later(lobby.settings.ping_interval, self._tick)
         lobby.enter(conversation, stream)
         self._listen()

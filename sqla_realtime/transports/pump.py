@@ -1,17 +1,20 @@
-"""A connection on a stream: what is queued goes to the socket in one send, the next once the socket has taken it."""
+"""A connection on a stream: what is to be sent goes to the socket in one send, the next once the socket has taken it."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Connection, Queued
+from sqla_realtime.hub.edition import Edition
 from sqla_realtime.protocol.codec import Codec
-from sqla_realtime.transports.flusher import Flusher, Write
+
+if TYPE_CHECKING:
+    from sqla_realtime.transports.flusher import Flusher, Write
 
 
 class Pump(Connection):
@@ -22,8 +25,8 @@ class Pump(Connection):
     """
 
     __slots__ = (
-        "_asked", "_drained", "_flusher", "_frame", "_most", "_sending", "_socket", "_stopped", "_stream", "_taking",
-        "_was_large", "_writing",
+        "_alike", "_asked", "_drained", "_flusher", "_frame", "_idle", "_most", "_sending", "_socket", "_stopped", "_stream",
+        "_taking", "_was_large", "_writing",
     )  # fmt: skip
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -35,6 +38,8 @@ class Pump(Connection):
         self._sending = self._was_large = 0
         self._asked = False
         self._stopped = True
+        # Whether its messages look as others' do on the wire; and if so, whether nothing at all waits before the next.
+        self._alike = self._idle = False
 
     def attach(
         self,
@@ -44,12 +49,14 @@ class Pump(Connection):
         drained: Callable[[], None],
         *,
         most: int = sys.maxsize,
+        alike: bool = False,
     ) -> None:
         """Begin to write to a stream.
 
         ``frame`` makes of messages what stands on the wire, and is called once a turn. ``drained`` is called where a turn
         finds nothing queued: the place to close. One send takes ``most`` bytes and the rest of a message; what waits behind
-        it stays in the queue, where it is shared and can be made less.
+        it stays in the queue, where it is shared and can be made less. ``alike``: what ``frame`` makes of messages is the
+        same for all who speak the same codec.
         """
         self._stream = stream
         self._socket = stream.socket
@@ -58,17 +65,26 @@ class Pump(Connection):
         self._drained = drained
         self._most = most
         self._stopped = False
+        self._alike = alike
         # Nothing has waited for longer than this.
         self.sent_at = asyncio.get_running_loop().time()
         if stream.writing():
             self.say(b"")  # which is done when what was written before is
+        elif not self.pending:
+            self._idle = alike
 
     def stop(self) -> None:
         """Nothing of the queue is written from now on."""
         self._stopped = True
+        self._idle = False
+
+    def settle(self) -> None:
+        if not self._stopped:
+            self._flusher.settle()
 
     def wake(self) -> None:
         """There may be something to do: do it soon."""
+        self._idle = False
         if self._asked or self._stopped:
             return
         # A write that waits for a reader who has stopped must not keep its connection from being given up.
@@ -88,6 +104,7 @@ class Pump(Connection):
         queued = self.drain(self._most)
         if queued is None:
             self._drained()
+            self._idle = self._alike and not (self.pending or self._stopped or self.close_code)
             return None
         self.sent_at = now
         data = self._frame(queued)
@@ -97,9 +114,40 @@ class Pump(Connection):
         self.flushed(self._sending)
         if self.pending or self.close_code is not None:
             self.wake()
+        else:
+            self._idle = self._alike
         return self, self._socket, data
 
+    @staticmethod
+    def visit(pumps: Sequence[Pump], editions: Sequence[Edition], now: float) -> list[Write]:
+        """What is to be sent to many who are brought the same, in their order; who cannot take it at once has it queued.
+
+        It is a turn of each without its queue. What cannot be spelled is raised before anybody has been given anything.
+        """
+        wires: dict[Codec, tuple[bytes, int]] = {}
+        for codec, pump in {pump.codec: pump for pump in pumps if pump._idle}.items():
+            frames: list[bytes] = [edition.frame(codec) for edition in editions]
+            wires[codec] = pump._frame(frames if len(frames) > 1 else frames[0]), sum(map(len, frames))
+        position = editions[-1].position
+        writes: list[Write] = []
+        last: Codec | None = None
+        for pump in pumps:
+            if not pump._idle:
+                for edition in editions:
+                    edition.give(pump)
+                continue
+            if pump.codec is not last:
+                last = pump.codec
+                data, size = wires[last]
+            pump.told = position
+            pump.sent_at = now
+            pump._sending = size
+            pump._was_large = 0
+            writes.append((pump, pump._socket, data))
+        return writes
+
     def kept(self, data: bytes, sent: int | None) -> None:
+        self._idle = False
         if sent is None:
             self._stream.close()
         else:
@@ -115,6 +163,7 @@ class Pump(Connection):
         except OSError:
             return None
         self._taking = future
+        self._idle = False
         if future.done():
             self._taken(future)
         else:

@@ -76,12 +76,13 @@ class EventsHandler(StreamHandler):
 
         One position speaks for all channels of the URL, so there is none before all are answered, and it is taken back
         where one was refused: its rows are gone, and a later resume would not bring them. With all of them live the
-        client is where the hub is, because whatever the hub had for it until now is in these messages.
+        client is where the last of these messages takes it.
         """
         if self._wanted is None:
             return b""
-        if self._wanted <= self.conversation.connection.channels:
-            return b"id: %b\n" % str(self._lobby.house.hub.position).encode()
+        connection = self.conversation.connection
+        if connection.told is not None and self._wanted <= connection.channels:
+            return b"id: %b\n" % str(connection.told).encode()
         return b"id\n" if self.conversation.settled else b""
 
     def _subscribe(self, channels: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqla_realtime.hub.edition import hand_out
 from sqla_realtime.hub.frames import Frames, groups
 from tests.hub.fakes import Client, CountingCodec, at, entry, put
 
@@ -12,7 +13,7 @@ def test_frames_are_shared_and_changes_spelled_once() -> None:
     for client in clients:
         client.shown = {"a": {}, "b": {}}
     mine = clients[0].connection
-    frames = Frames(entry(1, put("a", 1), put("b", 2), origin=mine.id))
+    frames = Frames(entry(1, put("a", 1), put("b", 2), origin=mine.id), [mine], hand_out)
     frames.send(frozenset("a"), [each.connection for each in clients[:3]])
     frames.send(frozenset("ab"), [clients[3].connection])
     assert codec.spelled == {"change": 2, "commit": 3}

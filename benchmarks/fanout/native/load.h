@@ -28,6 +28,7 @@ struct config {
 struct counters {
     long delivered, commits, bursts, wrong;
     /* -- */
+    int64_t idle; /* nanoseconds of looking at saturation, in vain */
     long live, lost_connections, failed, recovered, snapshots, missing, repeated, code, published, refused;
 };
 

@@ -145,14 +145,18 @@ static void arm(int64_t when) {
     timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-/* Handles what there is to handle, and waits for it until that moment at the latest. */
+/* Handles what there is to handle, and waits for it until that moment at the latest. At saturation it looks again at once
+   instead: a server that sends to somebody asleep has to wake him, and the slower it is the oftener, so that what it costs
+   to send would be measured together with what it costs to be slow. */
 void net_pump(int64_t until) {
     struct epoll_event events[256];
     uint64_t fired;
     publish_tick();
-    int64_t due = publish_due();
-    arm(due && due < until ? due : until);
-    int found = epoll_wait(epoll_fd, events, 256, -1);
+    int64_t due = publish_due(), looked = now_ns();
+    int awake = publisher.on && publisher.window;
+    if (!awake) arm(due && due < until ? due : until);
+    int found = epoll_wait(epoll_fd, events, 256, awake ? 0 : -1);
+    if (awake && !found) count.idle += now_ns() - looked;
     for (int index = 0; index < found; index++) {
         struct conn *c = events[index].data.ptr;
         if ((void *)c == (void *)&timer_fd) (void)!read(timer_fd, &fired, sizeof fired);

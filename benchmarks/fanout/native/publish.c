@@ -83,9 +83,10 @@ double server_cpu(void) {
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* Less what was spent on looking whether there is anything to do. */
 double own_cpu(void) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6 - (double)count.idle / 1e9;
 }
