@@ -14,14 +14,15 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.ring import Ring
 from sqla_realtime.commit import Commit, Entry, Position, new_epoch
-from sqla_realtime.history import Bounds, History
+from sqla_realtime.history import Bounds
 
 log = logging.getLogger(__name__)
 
@@ -95,17 +96,16 @@ class MemoryBroker(Broker):
     def _begin_epoch(self, bounds: Bounds) -> None:
         self._lock = threading.Lock()
         self._line: deque[_Place] = deque()
-        self._history = History(Position(new_epoch(), 0), bounds, self._clock)
-        self._followers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._ring = Ring(Position(new_epoch(), 0), bounds, self._clock)
 
     def abandon(self) -> None:
         """In a forked child: begin another log. What the parent's threads were about ends there."""
-        self._begin_epoch(self._history.bounds)
+        self._begin_epoch(self._ring.bounds)
 
     def configure(self, bounds: Bounds, patience: float) -> None:
         """Change the bounds and the patience from now on."""
         with self._lock:
-            self._history.bounds = bounds
+            self._ring.bounds = bounds
             self._patience = patience
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> _Place:
@@ -113,7 +113,7 @@ class MemoryBroker(Broker):
         with self._lock:
             self._line.append(place)
             if probe is not None:
-                self._wake()
+                self._ring.wake()
         return place
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
@@ -135,32 +135,15 @@ class MemoryBroker(Broker):
             await asyncio.sleep(PROBE_INTERVAL)
             self._look()
         with self._lock:
-            return self._history.head
+            return self._ring.head
 
     def held(self) -> list[Entry]:
         """Everything that the log holds now, without waiting for COMMITs that are under way. Any thread."""
         self._look()
-        with self._lock:
-            epoch, offset = self._history.head
-            return self._history.after(Position(epoch, offset - len(self._history)))
+        return self._ring.held()
 
-    async def follow(self, after: Position) -> AsyncGenerator[Entry]:
-        wake = asyncio.Event()
-        with self._lock:
-            self._followers[wake] = asyncio.get_running_loop()
-        try:
-            while True:
-                wake.clear()
-                with self._lock:
-                    entries = self._history.after(after)
-                for entry in entries:
-                    yield entry
-                    after = entry.position
-                if not entries:
-                    await self._sleep(wake)
-        finally:
-            with self._lock:
-                del self._followers[wake]
+    def follow(self, after: Position) -> AsyncGenerator[Entry]:
+        return self._ring.follow(after, self._sleep)
 
     async def _sleep(self, wake: asyncio.Event) -> None:
         """Wait for an entry, looking meanwhile after places that no event may ever settle."""
@@ -201,29 +184,24 @@ class MemoryBroker(Broker):
                 self._advance()
             elif place.state is _State.PASSED:
                 if commit is not None:
-                    place.position = self._append(commit.in_doubt())
-                    self._wake()
+                    place.commit = commit.in_doubt()
+                    self._enter([place])
                 place.state = _State.FAILED
 
     def _advance(self) -> None:
         """Let everything into the log that nothing earlier holds back."""
-        entered = False
+        entered = []
         while self._line and self._line[0].state is not _State.OPEN:
             place = self._line.popleft()
             if place.state is _State.COMMITTED:
-                place.position = self._append(place.commit)
-                entered = True
+                entered.append(place)
         if entered:
-            self._wake()
+            self._enter(entered)
 
-    def _append(self, commit: Commit) -> Position:
-        epoch, offset = self._history.head
-        self._history.append(Entry(Position(epoch, offset + 1), commit))
-        return self._history.head
-
-    def _wake(self) -> None:
-        for event, loop in self._followers.items():
-            if not event.is_set():
-                # A loop that is closing takes no calls; its follower is about to go.
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(event.set)
+    def _enter(self, places: Sequence[_Place]) -> None:
+        """These are the next in the log, all at one moment."""
+        epoch, offset = self._ring.head
+        positions = [Position(epoch, offset + step) for step in range(1, len(places) + 1)]
+        self._ring.extend([Entry(at, place.commit) for at, place in zip(positions, places, strict=True)])
+        for at, place in zip(positions, places, strict=True):
+            place.position = at
