@@ -1,14 +1,17 @@
-"""The ``sqla-realtime`` command: shows what an application publishes, and what it keeps to itself."""
+"""The ``sqla-realtime`` command: shows what an application publishes and what it keeps to itself, and runs its broadcaster."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 
 import click
 
 from sqla_realtime import Realtime, __version__
+from sqla_realtime.errors import RealtimeError
 
 
 @click.group()
@@ -24,6 +27,35 @@ def check(app: str) -> None:
     realtime = _load(app)
     for line in realtime.describe():
         click.echo(line)
+
+
+@main.command()
+@click.option("--app", required=True, help="The application's Realtime, written module:realtime.")
+@click.option("--host", help="Where to listen, instead of what is set.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on, instead of what is set.")
+def serve(app: str, host: str | None, port: int | None) -> None:
+    """Run the broadcaster of an application in a process of its own, until SIGTERM or Ctrl-C.
+
+    The application's processes then only publish: they share broker="database", and none of them calls start().
+    """
+    realtime = _load(app)
+    if not realtime.settings.broker == "database":
+        raise click.UsageError(
+            f'{app} has broker="{realtime.settings.broker}", whose log is that of one process: this one '
+            'would hear of nothing. Set REALTIME_BROKER=database, or Realtime(broker="database").'
+        )
+    chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    realtime.settings = realtime.settings.model_copy(update=chosen)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        realtime.start()
+    except RealtimeError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Listening on http://{realtime.settings.host}:{realtime.port}{realtime.settings.base}")
+    ended.wait()
+    realtime.stop()
 
 
 def _load(spec: str) -> Realtime:

@@ -9,15 +9,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Engine
+from sqlalchemy import ColumnElement, Engine, MetaData
 from sqlalchemy.orm import sessionmaker
 
+from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.memory import MemoryBroker
+from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.capture.hooks import Hooks
 from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
-from sqla_realtime.errors import BadSetting
+from sqla_realtime.errors import BadSetting, LogUnsuitable, NotEnabled
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
@@ -42,17 +45,41 @@ class Realtime(Lifecycle):
     any thread.
     """
 
-    _broker: MemoryBroker
-
     def __init__(self, **settings: Any) -> None:
         self._arguments = settings
         self.settings = Settings.load(settings)
         self._registry = Registry()
-        self._broker = MemoryBroker(self.settings.bounds, self.settings.commit_patience)
+        self._application = Application()
+        self._broker = self._make_broker()
         self._hooks = Hooks(self._registry, self._broker, self._wants, **self.settings.rows)
         self._runner = None
-        self._application = Application()
         self._lock = threading.RLock()
+
+    def _make_broker(self) -> Broker:
+        settings = self.settings
+        if settings.broker == "database":
+            return DatabaseBroker(self._find_engine, settings.bounds, settings.commit_patience)
+        return MemoryBroker(settings.bounds, settings.commit_patience)
+
+    def _find_engine(self) -> Engine:
+        """The engine of the database that has the published rows, which is where the log is."""
+        application = self._application
+        if application.session is None:
+            raise NotEnabled
+        with application.scope(), application.session() as session:
+            binds = [session.get_bind(publication.mapper) for publication in self._registry] or [session.get_bind()]
+            engines = dict.fromkeys(bind.engine for bind in binds)
+        if len(engines) > 1:
+            raise LogUnsuitable(
+                reason="published models are in several databases, and a transaction is in one of them",
+                remedy="Make a Realtime for each database.",
+            )
+        return next(iter(engines))
+
+    @property
+    def metadata(self) -> MetaData:
+        """The tables of the log, for ``broker="database"``: ``realtime.metadata.create_all(engine)``."""
+        return metadata
 
     def publish(
         self,
@@ -177,7 +204,11 @@ class Realtime(Lifecycle):
         """Take ``REALTIME_*`` settings from a framework's configuration, and what else the server needs of the
         application (see Application). Called by integrations, before ``start``. Raises ConfigurationError."""
         with self._lock:
-            self.settings = Settings.load(self._arguments, config)
+            before, self.settings = self.settings, Settings.load(self._arguments, config)
+            if self.settings.broker != before.broker:
+                self._broker.close()
+                self._broker = self._make_broker()
+                self._hooks.use(self._broker)
             self._broker.configure(self.settings.bounds, self.settings.commit_patience)
             self._application = replace(self._application, **application)
 

@@ -43,6 +43,9 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
     """What can be set, with the defaults that suit one process on one machine. Sizes are bytes, times seconds."""
 
+    # Where commits go: "memory" for one process, "database" for any number of them, which share the log in the database.
+    broker: Literal["memory", "database"] = "memory"
+
     # Where the server listens. Loopback by default: a reverse proxy, or nobody, stands between it and the world.
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765

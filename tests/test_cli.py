@@ -83,3 +83,20 @@ def test_the_installed_command_finds_the_application_too(application: str, tmp_p
     environment = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, SAYS), done.stderr
+
+
+def test_a_log_of_one_process_cannot_be_served_by_another(application: str) -> None:
+    result = CliRunner().invoke(main, ["serve", "--app", application])
+    assert result.exit_code == 2
+    assert "REALTIME_BROKER=database" in result.output
+
+
+def test_what_keeps_the_server_from_starting_is_said_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unready.py").write_text('from sqla_realtime import Realtime\n\nrealtime = Realtime(broker="database")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(main, ["serve", "--app", "unready"])
+    assert result.exit_code == 1
+    assert "[not-enabled]" in result.output
+    assert "Traceback" not in result.output

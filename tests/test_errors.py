@@ -15,7 +15,7 @@ from sqla_realtime.errors import BadPattern, RealtimeError, RuleTwice, SecretCol
 def family(cls: type[RealtimeError]) -> Iterator[type[RealtimeError]]:
     yield cls
     for child in cls.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__ + "."):
             yield from family(child)
 
 

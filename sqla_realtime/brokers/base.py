@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.history import Bounds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # Whether the transaction committed; None while that is not known yet.
 Outcome = bool | None
@@ -35,12 +39,17 @@ class Ticket(Protocol):
         a row of it: readers reload, and nothing uncommitted is sent. Any thread; never blocks, never raises."""
 
 
-class Broker(ABC):
-    """An ordered log of commits.
+class Publisher(ABC):
+    """Where writers' commits enter the log."""
 
-    Order: one for all readers. For two commits that changed the same row it is the order of their COMMITs.
-    Loss: none while the log lives. A log that does not outlive its process begins anew under another epoch.
-    """
+    @abstractmethod
+    def stage(self, commit: Commit, connection: Connection) -> None:
+        """Write a commit into the transaction that it is about, where that is where the log is kept; then it is in the log
+        if and only if that transaction commits.
+
+        Called in the writer's thread, after its last statement and before ``begin``; takes as long as a statement does.
+        Raises LogUnwritable, and the transaction fails: it could not be told.
+        """
 
     @abstractmethod
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
@@ -56,6 +65,15 @@ class Broker(ABC):
         Any thread, and blocks it. None of the COMMITs waits for it.
         """
 
+
+class Follower(ABC):
+    """Where broadcasters read the log."""
+
+    @abstractmethod
+    async def start(self) -> Position:
+        """Where a new reader begins: so far back that it can have what clients may come back for, where the log is older
+        than its readers. A position that ``follow`` knows."""
+
     @abstractmethod
     async def head(self) -> Position:
         """A position at or after every commit that was visible in the database when this was called.
@@ -70,3 +88,27 @@ class Broker(ABC):
         Raises PositionGone where the log does not reach back that far. Any other exception means that the connection
         to the log was lost; the reader follows again from its last entry.
         """
+
+    @abstractmethod
+    def enter(self, commit: Commit) -> None:
+        """Have a commit in the log that is nobody's transaction, soon. Any thread; never blocks, never raises."""
+
+
+class Broker(Publisher, Follower):
+    """An ordered log of commits.
+
+    Order: one for all readers. For two commits that changed the same row it is the order of their COMMITs.
+    Loss: none while the log lives. A log that does not outlive its process begins anew under another epoch.
+    ``shared``: other processes write and read it too, so nobody here knows whether somebody reads.
+    """
+
+    shared: ClassVar[bool]
+
+    @abstractmethod
+    def configure(self, bounds: Bounds, patience: float) -> None:
+        """How much past is kept for readers, and for how many seconds a COMMIT that is under way may keep others waiting,
+        from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of threads and connections. Whatever is called later opens them anew. Any thread; may block for a moment."""

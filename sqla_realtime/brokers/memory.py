@@ -17,12 +17,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.brokers.ring import Ring
 from sqla_realtime.commit import Commit, Entry, Position, new_epoch
 from sqla_realtime.history import Bounds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +86,8 @@ class MemoryBroker(Broker):
     on without it, and when it ends it enters the log in doubt, because its order is no longer known.
     """
 
+    shared = False
+
     def __init__(
         self,
         bounds: Bounds | None = None,
@@ -103,10 +109,12 @@ class MemoryBroker(Broker):
         self._begin_epoch(self._ring.bounds)
 
     def configure(self, bounds: Bounds, patience: float) -> None:
-        """Change the bounds and the patience from now on."""
         with self._lock:
             self._ring.bounds = bounds
             self._patience = patience
+
+    def stage(self, commit: Commit, connection: Connection) -> None:
+        """The log is not in the database."""
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> _Place:
         place = _Place(self, commit, probe, self._clock())
@@ -115,6 +123,9 @@ class MemoryBroker(Broker):
             if probe is not None:
                 self._ring.wake()
         return place
+
+    def enter(self, commit: Commit) -> None:
+        self.begin(commit).finish(committed=True)
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         deadline = self._clock() + patience
@@ -127,6 +138,9 @@ class MemoryBroker(Broker):
                     return False
                 time.sleep(PROBE_INTERVAL)
         return True
+
+    async def start(self) -> Position:
+        return await self.head()
 
     async def head(self) -> Position:
         with self._lock:
@@ -144,6 +158,9 @@ class MemoryBroker(Broker):
 
     def follow(self, after: Position) -> AsyncGenerator[Entry]:
         return self._ring.follow(after, self._sleep)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     async def _sleep(self, wake: asyncio.Event) -> None:
         """Wait for an entry, looking meanwhile after places that no event may ever settle."""

@@ -9,9 +9,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from sqla_realtime.commit import Entry, Position
+from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds, History
 
+# How the next entries are waited for: until the event is set, or a little less.
 Wait = Callable[[asyncio.Event], Awaitable[object]]
+# What comes after a position that the ring does not reach back to: a part of it, or nothing yet. Raises PositionGone.
+Older = Callable[[Position], Awaitable[list[Entry]]]
 
 
 class Ring:
@@ -62,21 +66,31 @@ class Ring:
             epoch, offset = self._history.head
             return self._history.after(Position(epoch, offset - len(self._history)))
 
+    def after(self, position: Position) -> list[Entry]:
+        """Everything after a position. Raises PositionGone."""
+        with self._lock:
+            return self._history.after(position)
+
     def wake(self) -> None:
         """Have everybody look, though nothing was added."""
         with self._lock:
             self._wake()
 
-    async def follow(self, after: Position, wait: Wait) -> AsyncGenerator[Entry]:
-        """Every entry after a position, for ever; ``wait`` is how the next is waited for. Raises PositionGone."""
+    async def follow(self, after: Position, wait: Wait, older: Older | None = None) -> AsyncGenerator[Entry]:
+        """Every entry after a position, for ever. Raises PositionGone."""
         follower = _Follower()
         with self._lock:
             self._followers[follower] = None
         try:
             while True:
-                with self._lock:
-                    follower.rest()
-                    entries = self._history.after(after)
+                try:
+                    with self._lock:
+                        follower.rest()
+                        entries = self._history.after(after)
+                except PositionGone:
+                    if older is None:
+                        raise
+                    entries = await older(after)
                 for entry in entries:
                     yield entry
                     after = entry.position

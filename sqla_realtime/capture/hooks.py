@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, ref
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.base import Publisher
 from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.collector import Collector
 from sqla_realtime.capture.flush import FlushWatcher
@@ -50,7 +50,7 @@ class Hooks:
     def __init__(
         self,
         registry: Registry,
-        broker: Broker,
+        broker: Publisher,
         wants: Callable[[str], bool],
         *,
         statement_rows: int = 1000,
@@ -114,11 +114,15 @@ class Hooks:
         """Whether some transaction has changed published rows and has not ended."""
         return self._ledgers.waiting
 
-    def tap(self, log: Broker, *, savepoints: bool = False) -> None:
+    def use(self, log: Publisher) -> None:
+        """From now on this is the log."""
+        self._taps.use(log)
+
+    def tap(self, log: Publisher, *, savepoints: bool = False) -> None:
         """Tell another log everything too. With ``savepoints`` a Session's commit inside somebody else's transaction counts."""
         self._taps.add(log, savepoints=savepoints)
 
-    def untap(self, log: Broker) -> None:
+    def untap(self, log: Publisher) -> None:
         """Tell it nothing more."""
         self._taps.remove(log)
 

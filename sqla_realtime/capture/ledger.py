@@ -107,7 +107,8 @@ class Ledgers:
 
     ``collect`` makes the commit of a ledger, ``tracker`` what it is kept in. ``owned`` tells whether a Session that will
     say how it ended is committing a Connection's transaction. All methods run in the thread that uses the Connection.
-    Nothing here raises into the user's transaction.
+    Nothing here raises into the user's transaction, but for one thing: where its commit can't be written to a log that is
+    kept in the database, the COMMIT fails with LogUnwritable.
     """
 
     def __init__(
@@ -207,6 +208,12 @@ class Ledgers:
         """Turn what was tracked into the commit that will be published, with the rows as they are stored now."""
         ledger.sealed = True
         ledger.commit = self._collect(connection, ledger)
+        if ledger.commit:
+            ledger.busy = True
+            try:
+                self._taps.stage(ledger.commit, connection)
+            finally:
+                ledger.busy = False
 
     def _take_ticket(self, connection: Connection, ledger: Ledger) -> None:
         if ledger.commit:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 
-from sqla_realtime.brokers.base import Broker, Ticket
+from sqla_realtime.brokers.base import Publisher, Ticket
 from sqla_realtime.commit import Commit, Position
 
 CONNECTION = re.compile(r"c-[A-Za-z0-9_-]{16,64}")
@@ -28,7 +28,7 @@ class Author:
     ``origin`` is a connection's id, or None for nobody who would know its own commits.
     """
 
-    def __init__(self, broker: Broker, origin: str | None) -> None:
+    def __init__(self, broker: Publisher, origin: str | None) -> None:
         self.broker = broker
         self.origin = origin
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ def leave(before: tuple[Author, ...]) -> None:
 
 
 @contextmanager
-def writing(broker: Broker, origin: str | None) -> Iterator[Author]:
+def writing(broker: Publisher, origin: str | None) -> Iterator[Author]:
     """Until the block ends, what this thread or task commits to a log is its origin's. A malformed one is nobody."""
     author = Author(broker, origin if origin is not None and is_origin(origin) else None)
     before = enter(author)
@@ -95,7 +95,7 @@ def writing(broker: Broker, origin: str | None) -> Iterator[Author]:
         leave(before)
 
 
-def authors(broker: Broker) -> list[Author]:
+def authors(broker: Publisher) -> list[Author]:
     """Whoever writes to a log now, the innermost block last."""
     return [each for each in _authors.get() if each.broker is broker]
 

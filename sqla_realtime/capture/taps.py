@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqlalchemy import Connection
+
+from sqla_realtime.brokers.base import Probe, Publisher, Ticket
 from sqla_realtime.capture.origin import authors, signed
 from sqla_realtime.commit import Commit, Position
 
@@ -16,16 +18,20 @@ from sqla_realtime.commit import Commit, Position
 class Taps:
     """The log and its taps. Any thread; taps come and go whole, so nothing here is locked."""
 
-    def __init__(self, log: Broker, wants: Callable[[str], bool]) -> None:
+    def __init__(self, log: Publisher, wants: Callable[[str], bool]) -> None:
         self._log = log
         self._wants = wants
-        self._taps: dict[Broker, bool] = {}
+        self._taps: dict[Publisher, bool] = {}
 
-    def add(self, tap: Broker, *, savepoints: bool) -> None:
+    def use(self, log: Publisher) -> None:
+        """From now on this is the log."""
+        self._log = log
+
+    def add(self, tap: Publisher, *, savepoints: bool) -> None:
         """Tell a tap everything from now on."""
         self._taps = {**self._taps, tap: savepoints}
 
-    def remove(self, tap: Broker) -> None:
+    def remove(self, tap: Publisher) -> None:
         """Tell it nothing more."""
         self._taps = {each: savepoints for each, savepoints in self._taps.items() if each is not tap}
 
@@ -33,8 +39,12 @@ class Taps:
         """Whether anybody can receive changes of a pattern's channels."""
         return bool(self._taps) or self._wants(pattern)
 
+    def stage(self, commit: Commit, connection: Connection) -> None:
+        """Write it where Publisher.stage does, for whoever writes now. Raises LogUnwritable."""
+        self._log.stage(signed(commit, authors(self._log)), connection)
+
     def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
-        """Take a place in every line, as Broker.begin does in one, for whoever writes now."""
+        """Take a place in every line, as Publisher.begin does in one, for whoever writes now."""
         by = authors(self._log)
         commit = signed(commit, by)
         ticket = self._log.begin(commit, probe)

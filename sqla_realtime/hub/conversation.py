@@ -198,6 +198,9 @@ class Conversation:
 
     async def _subscribe(self, message: Subscribe) -> None:
         hub, connection = self._house.hub, self.connection
+        after = Position.parse(message.after) if message.after is not None else None
+        if after is not None:
+            await self._house.snapshots.reach(after)
         for _ in self._rights.rounds():
             await self._rights.review()
             admitted, refused = await self._admit(message)
@@ -207,7 +210,6 @@ class Conversation:
                 break
         for name, refusal in refused.items():
             self._house.refuse(connection, refusal, name, message.id)
-        after = Position.parse(message.after) if message.after is not None else None
         unresumed = list(admitted) if after is None else hub.resume(connection, message.id, admitted, after)
         for name in unresumed:
             flight = hub.board(connection, message.id, name, admitted[name])

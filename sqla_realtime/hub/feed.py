@@ -8,7 +8,7 @@ import random
 import time
 from contextlib import aclosing
 
-from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.base import Follower
 from sqla_realtime.commit import Entry, Position
 from sqla_realtime.errors import PositionGone
 from sqla_realtime.hub.hub import Hub
@@ -24,7 +24,7 @@ SLICE = 0.005
 class Feed:
     """Carries entries from the log to the hub, in order. Loop thread only."""
 
-    def __init__(self, broker: Broker, hub: Hub) -> None:
+    def __init__(self, broker: Follower, hub: Hub) -> None:
         self._broker = broker
         self._hub = hub
         self._arrived = asyncio.Event()

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqla_realtime.brokers.base import Broker
-from sqla_realtime.commit import Commit
-from sqla_realtime.errors import PositionGone
+from sqla_realtime.brokers.base import Follower
+from sqla_realtime.commit import Commit, Position
+from sqla_realtime.errors import PositionGone, RealtimeError
 from sqla_realtime.hub.doors import Archive, Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
@@ -46,7 +47,7 @@ class Reads:
 class Snapshots:
     """One task for each channel's snapshot under way. Loop thread only."""
 
-    def __init__(self, hub: Hub, feed: Feed, broker: Broker, archive: Archive, reads: Reads = Reads()) -> None:
+    def __init__(self, hub: Hub, feed: Feed, broker: Follower, archive: Archive, reads: Reads = Reads()) -> None:
         self._hub = hub
         self._feed = feed
         self._broker = broker
@@ -67,6 +68,16 @@ class Snapshots:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def reach(self, position: Position) -> None:
+        """Let the hub come to a position of its log that it does not know yet, because another server was faster and has told
+        it to a client. Where the log does not know it either, there is nothing to wait for."""
+        here = self._hub.position
+        if position.epoch == here.epoch and position.offset > here.offset:
+            with suppress(RealtimeError):
+                head = await self._broker.head()
+                if head.epoch == position.epoch and head.offset >= position.offset:
+                    await self._feed.reached(position)
 
     def sweep(self) -> None:
         """Forget rows that are too old to be shared."""
@@ -158,7 +169,7 @@ class Snapshots:
 
     def _invalidate(self, channel: str) -> None:
         """Through the log, because whoever was handed the rows may come back to another server, from a position after them."""
-        self._broker.begin(Commit((), frozenset({channel}))).finish(True)
+        self._broker.enter(Commit((), frozenset({channel})))
 
     async def _read(self, flight: Flight) -> Sequence[Row] | None:
         """The rows, when it is their turn and the hub has told of whatever they can be in; None where nobody waits for them

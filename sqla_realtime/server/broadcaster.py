@@ -42,6 +42,7 @@ class Broadcaster:
         self, registry: Registry, settings: Settings, application: Application, broker: Broker, position: Position
     ) -> None:
         self._settings = settings
+        self._broker = broker
         flusher = Flusher()
         self.hub = Hub(position, settings.bounds, post=flusher.post)
         self._feed = Feed(broker, self.hub)
@@ -85,10 +86,11 @@ class Broadcaster:
             log_function=log_request,
         )
 
-    def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept clients on sockets that are bound already."""
+    async def open(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept clients on sockets that are bound already, once what they may have missed is known."""
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
+        await self._feed.reached(await self._broker.head())
         self._server.add_sockets(sockets)
 
     async def close(self, patience: float) -> None:

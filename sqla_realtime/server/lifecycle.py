@@ -61,6 +61,7 @@ class Lifecycle:
                 self._runner.stop(timeout)
                 atexit.unregister(self._runner.stop)
                 self._runner = None
+            self._broker.close()
 
     def revoke(self, user: object, timeout: float = 5.0) -> None:
         """Look again what a user may see, by the id that ``token()`` or the session has: ``realtime.revoke(user=7)``.
@@ -94,4 +95,4 @@ class Lifecycle:
 
     def _wants(self, pattern: str) -> bool:
         runner = self._runner
-        return runner is not None and runner.wants(pattern)
+        return self._broker.shared or (runner is not None and runner.wants(pattern))

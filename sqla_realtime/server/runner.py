@@ -199,8 +199,8 @@ class Runner:
 
     async def _serve(self) -> None:
         registry, settings, application, broker = self._parts
-        broadcaster = Broadcaster(registry, settings, application, broker, await broker.head())
-        broadcaster.open(self._sockets)
+        broadcaster = Broadcaster(registry, settings, application, broker, await broker.start())
+        await broadcaster.open(self._sockets)
         self._broadcaster = broadcaster
         self._ready.set()
         await self._stopping.wait()

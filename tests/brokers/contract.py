@@ -1,15 +1,16 @@
-"""What every Broker promises, as a suite that each tier inherits: order, lateness, failure, doubt, following, and its end."""
+"""What every Broker promises, as a suite that each tier inherits: what is committed is followed, whole, once, in one order."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractContextManager, aclosing
+from typing import Protocol
 
 import pytest
 
-from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.base import Broker, Ticket
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import PositionGone
 
@@ -44,228 +45,184 @@ async def gone(broker: Broker, after: Position) -> bool:
     return False
 
 
+class Writer(Protocol):
+    """A transaction whose COMMIT is about to be sent."""
+
+    ticket: Ticket
+
+    def commit(self) -> None:
+        """It commits."""
+
+    def rollback(self) -> None:
+        """It does not."""
+
+
+class Log(Protocol):
+    """A log with one broker of its own."""
+
+    broker: Broker
+
+    def write(self, commit: Commit) -> Writer:
+        """Begin a COMMIT."""
+
+
 class BrokerContract(ABC):
-    """Inherit as ``class TestX(BrokerContract)`` and say how a broker is made."""
+    """Inherit as ``class TestX(BrokerContract)`` and say how a log is made."""
 
     @abstractmethod
-    def make(self, count: int = 1000) -> Broker:
-        """A new log that keeps ``count`` commits."""
+    def new(self) -> AbstractContextManager[Log]:
+        """A new, empty log."""
 
-    def test_the_log_has_the_order_in_which_commits_began(self) -> None:
+    @pytest.fixture
+    def log(self) -> Iterator[Log]:
+        with self.new() as log:
+            yield log
+
+    def test_what_is_committed_is_followed_from_any_position(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            tickets = [broker.begin(commit(number)) for number in range(5)]
-            for ticket in (tickets[3], tickets[0], tickets[4], tickets[2], tickets[1]):
-                ticket.finish(committed=True)
-            assert await read(broker, start, 5) == [commit(number) for number in range(5)]
-
-        asyncio.run(scene())
-
-    def test_a_ticket_knows_its_position_once_it_is_in_the_log(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            first, failed, last, doubtful = (broker.begin(commit(number)) for number in range(4))
-            last.finish(committed=True)
-            failed.finish(committed=False)
-            assert [ticket.position for ticket in (first, failed, last)] == [None] * 3
-            assert [ticket.open for ticket in (first, failed, last)] == [True, False, True]
-            assert not broker.settle([failed, last], 0)
-            assert broker.settle([failed], 0)
-            doubtful.doubt()
-            first.finish(committed=True)
-            assert broker.settle([first, failed, last, doubtful], PATIENCE)
-            async with aclosing(broker.follow(start)) as entries:
-                positions = [entry.position for entry in await take(entries, 3)]
-            assert [ticket.position for ticket in (first, last, doubtful)] == positions
-            assert failed.position is None
-            assert not any(ticket.open for ticket in (first, failed, last, doubtful))
-
-        asyncio.run(scene())
-
-    def test_positions_are_consecutive_in_one_epoch(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            for number in range(3):
-                broker.begin(commit(number)).finish(committed=True)
-            async with aclosing(broker.follow(start)) as entries:
-                found = [entry.position for entry in await take(entries, 3)]
-            assert found == [(start.epoch, start.offset + step) for step in (1, 2, 3)]
-            assert await broker.head() == found[-1]
-
-        asyncio.run(scene())
-
-    def test_nothing_is_read_before_what_began_earlier_has_ended(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            early, late = broker.begin(commit(1)), broker.begin(commit(2))
-            late.finish(committed=True)
-            async with aclosing(broker.follow(start)) as entries:
-                reading = asyncio.ensure_future(anext(entries))
-                for _ in range(10):
-                    await asyncio.sleep(0)
-                assert not reading.done(), "a commit overtook one that began earlier"
-                early.finish(committed=True)
-                assert (await reading).commit == commit(1)
-                assert [entry.commit for entry in await take(entries, 1)] == [commit(2)]
-
-        asyncio.run(scene())
-
-    def test_a_failure_frees_the_line_and_leaves_nothing(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            failing, good = broker.begin(commit(1)), broker.begin(commit(2))
-            good.finish(committed=True)
-            failing.finish(committed=False)
-            assert await read(broker, start, 1) == [commit(2)]
-            assert (await broker.head()).offset == start.offset + 1
-
-        asyncio.run(scene())
-
-    def test_doubt_tells_the_channels_and_no_row(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            broker.begin(commit(1, "secret/1")).doubt()
-            broker.begin(commit(2)).finish(committed=True)
-            assert await read(broker, start, 2) == [Commit((), frozenset({"secret/1"})), commit(2)]
-
-        asyncio.run(scene())
-
-    @pytest.mark.parametrize("first", ["committed", "failed", "doubt"])
-    @pytest.mark.parametrize("later", ["committed", "failed", "doubt"])
-    @pytest.mark.parametrize("held_back", [False, True])
-    def test_only_the_first_end_of_a_commit_counts(self, first: str, later: str, held_back: bool) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            earlier = broker.begin(commit(0))
-            ticket = broker.begin(commit(1))
-            if not held_back:
-                earlier.finish(committed=True)
-            for how in (first, later):
-                if how == "doubt":
-                    ticket.doubt()
-                else:
-                    ticket.finish(committed=how == "committed")
-            earlier.finish(committed=True)
-            broker.begin(commit(2)).finish(committed=True)
-            wanted = {"committed": [commit(1)], "failed": [], "doubt": [commit(1).in_doubt()]}[first]
-            wanted = [commit(0), *wanted, commit(2)]
-            assert await read(broker, start, len(wanted)) == wanted
-
-        asyncio.run(scene())
-
-    def test_following_goes_on_from_any_position(self) -> None:
-        async def scene() -> None:
-            broker = self.make()
-            epoch, offset = await broker.head()
+            epoch, offset = await log.broker.head()
             for number in range(1, 5):
-                broker.begin(commit(number)).finish(committed=True)
+                log.write(commit(number)).commit()
             for seen in range(4):
                 wanted = [commit(number) for number in range(seen + 1, 5)]
-                assert await read(broker, Position(epoch, offset + seen), len(wanted)) == wanted
+                assert await read(log.broker, Position(epoch, offset + seen), len(wanted)) == wanted
 
         asyncio.run(scene())
 
-    def test_a_follower_at_the_head_gets_what_comes(self) -> None:
+    def test_positions_are_consecutive_in_one_epoch(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make()
-            async with aclosing(broker.follow(await broker.head())) as entries:
+            start = await log.broker.head()
+            for number in range(3):
+                log.write(commit(number)).commit()
+            async with aclosing(log.broker.follow(start)) as entries:
+                found = [entry.position for entry in await take(entries, 3)]
+            assert found == [(start.epoch, start.offset + step) for step in (1, 2, 3)]
+            assert await log.broker.head() == found[-1]
+
+        asyncio.run(scene())
+
+    def test_everything_of_a_commit_comes_back_as_it_was(self, log: Log) -> None:
+        async def scene() -> None:
+            start = await log.broker.head()
+            told = Commit(
+                (
+                    Change("a", "create", "Row", "1", '{"text":"ü \\u2028 %s \\" 5"}'.encode(), ()),
+                    Change("a", "update", "Row", "2", b"{}", ("x", "y"), None),
+                    Change("b/ä", "destroy", "Row", "3", None, (), "leave"),
+                    Change("b", "create", "Row", "3", b'{"n":1e400}', (), "enter"),
+                ),
+                frozenset({"c/{x}", "d"}),
+                "c-1234",
+            )
+            log.write(told).commit()
+            assert await read(log.broker, start, 1) == [told]
+
+        asyncio.run(scene())
+
+    def test_what_is_rolled_back_is_never_followed(self, log: Log) -> None:
+        async def scene() -> None:
+            start = await log.broker.head()
+            log.write(commit(1)).rollback()
+            log.write(commit(2)).commit()
+            assert await read(log.broker, start, 1) == [commit(2)]
+            assert (await log.broker.head()).offset == start.offset + 1
+
+        asyncio.run(scene())
+
+    def test_a_follower_at_the_head_gets_what_comes(self, log: Log) -> None:
+        async def scene() -> None:
+            async with aclosing(log.broker.follow(await log.broker.head())) as entries:
                 for number in range(3):
                     reading = asyncio.ensure_future(anext(entries))
                     await asyncio.sleep(0)
-                    broker.begin(commit(number)).finish(committed=True)
+                    log.write(commit(number)).commit()
                     async with asyncio.timeout(PATIENCE):
                         assert (await reading).commit == commit(number)
 
         asyncio.run(scene())
 
-    def test_another_epoch_the_future_and_what_was_forgotten_are_gone(self) -> None:
+    def test_what_is_nobodys_transaction_enters_too(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make(count=3)
-            epoch, offset = await broker.head()
-            for number in range(1, 6):
-                broker.begin(commit(number)).finish(committed=True)
-            assert await gone(broker, Position("other", offset + 3))
-            assert await gone(broker, Position(epoch, offset + 6))
-            assert await gone(broker, Position(epoch, offset + 1))
-            assert await read(broker, Position(epoch, offset + 2), 3) == [commit(3), commit(4), commit(5)]
+            start = await log.broker.head()
+            log.broker.enter(Commit((), frozenset({"c"})))
+            assert await read(log.broker, start, 1) == [Commit((), frozenset({"c"}))]
 
         asyncio.run(scene())
 
-    def test_a_follower_that_fell_behind_is_told_and_skips_nothing(self) -> None:
+    def test_a_settled_ticket_knows_where_its_commit_is_or_later(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make(count=3)
-            async with aclosing(broker.follow(await broker.head())) as entries:
-                broker.begin(commit(1)).finish(committed=True)
-                assert [entry.commit for entry in await take(entries, 1)] == [commit(1)]
-                for number in range(2, 9):
-                    broker.begin(commit(number)).finish(committed=True)
-                with pytest.raises(PositionGone):
-                    await take(entries, 1)
+            async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+                writer = log.write(commit(1))
+                assert (writer.ticket.open, writer.ticket.position) == (True, None)
+                writer.commit()
+                assert await asyncio.to_thread(log.broker.settle, [writer.ticket], PATIENCE)
+                [entry] = await take(entries, 1)
+            assert not writer.ticket.open
+            assert writer.ticket.position is not None
+            assert writer.ticket.position >= entry.position
+            failed = log.write(commit(2))
+            failed.rollback()
+            assert (failed.ticket.open, failed.ticket.position) == (False, None)
 
         asyncio.run(scene())
 
-    def test_two_logs_are_two_epochs(self) -> None:
+    def test_the_head_is_at_or_after_what_is_committed(self, log: Log) -> None:
         async def scene() -> None:
-            assert (await self.make().head()).epoch != (await self.make().head()).epoch
+            start = await log.broker.head()
+            for number in range(1, 20):
+                log.write(commit(number)).commit()
+                assert (await log.broker.head()).offset >= start.offset + number
 
         asyncio.run(scene())
 
-    def test_the_head_waits_for_commits_that_have_begun_and_for_no_later_ones(self) -> None:
+    def test_another_epoch_and_the_future_are_gone(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            begun = [broker.begin(commit(1)), broker.begin(commit(2))]
-            head = asyncio.ensure_future(broker.head())
-            await asyncio.sleep(0)
-            broker.begin(commit(3))
-            begun[1].finish(committed=True)
-            for _ in range(10):
-                await asyncio.sleep(0)
-            assert not head.done(), "the head did not wait for a COMMIT that may be visible already"
-            begun[0].finish(committed=True)
-            async with asyncio.timeout(PATIENCE):
-                assert await head == (start.epoch, start.offset + 2)
+            epoch, offset = await log.broker.head()
+            for number in range(3):
+                log.write(commit(number)).commit()
+            assert await gone(log.broker, Position("other", offset + 1))
+            assert await gone(log.broker, Position(epoch, offset + 4))
 
         asyncio.run(scene())
 
-    def test_two_followers_see_the_same(self) -> None:
+    def test_two_logs_are_two_epochs(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
+            with self.new() as other:
+                assert (await log.broker.head()).epoch != (await other.broker.head()).epoch
 
-            async def follow() -> list[Entry]:
-                async with aclosing(broker.follow(start)) as entries:
-                    return await take(entries, 20)
+        asyncio.run(scene())
 
-            async def write() -> None:
-                for number in range(0, 20, 2):
-                    one, two = broker.begin(commit(number)), broker.begin(commit(number + 1))
-                    two.finish(committed=True)
-                    await asyncio.sleep(0)
-                    one.finish(committed=True)
+    def test_a_new_reader_begins_where_the_log_can_be_followed_from(self, log: Log) -> None:
+        async def scene() -> None:
+            log.write(commit(1)).commit()
+            start = await log.broker.start()
+            head = await log.broker.head()
+            log.write(commit(2)).commit()
+            found = await read(log.broker, start, head.offset - start.offset + 1)
+            assert found == [commit(1), commit(2)][-len(found) :]
 
-            first, second, _ = await asyncio.gather(follow(), follow(), write())
+        asyncio.run(scene())
+
+    def test_two_followers_see_the_same_and_one_that_stops_disturbs_nobody(self, log: Log) -> None:
+        async def scene() -> None:
+            start = await log.broker.head()
+            async with aclosing(log.broker.follow(start)) as stays:
+                async with aclosing(log.broker.follow(start)) as leaves:
+                    for number in range(20):
+                        log.write(commit(number)).commit()
+                    first, second = await take(stays, 20), await take(leaves, 20)
+                log.write(commit(20)).commit()
+                assert [entry.commit for entry in await take(stays, 1)] == [commit(20)]
             assert first == second
             assert [entry.commit for entry in first] == [commit(number) for number in range(20)]
 
         asyncio.run(scene())
 
-    def test_a_follower_that_stops_does_not_stop_others(self) -> None:
+    def test_after_it_was_closed_it_opens_again(self, log: Log) -> None:
         async def scene() -> None:
-            broker = self.make()
-            start = await broker.head()
-            async with aclosing(broker.follow(start)) as stays:
-                async with aclosing(broker.follow(start)) as leaves:
-                    broker.begin(commit(1)).finish(committed=True)
-                    await take(leaves, 1)
-                broker.begin(commit(2)).finish(committed=True)
-                assert [entry.commit for entry in await take(stays, 2)] == [commit(1), commit(2)]
+            start = await log.broker.head()
+            log.broker.close()
+            log.write(commit(1)).commit()
+            assert await read(log.broker, start, 1) == [commit(1)]
 
         asyncio.run(scene())

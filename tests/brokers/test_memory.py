@@ -8,20 +8,51 @@ import random
 import threading
 import warnings
 from collections import defaultdict
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 
 import pytest
 
-from sqla_realtime.brokers.base import Outcome
+from sqla_realtime.brokers.base import Outcome, Ticket
 from sqla_realtime.brokers.memory import PROBE_INTERVAL, MemoryBroker
 from sqla_realtime.commit import Commit, Position
 from sqla_realtime.history import Bounds
 from tests.brokers.contract import PATIENCE, BrokerContract, commit, gone, read, take
+from tests.brokers.line import LineContract
 from tests.support.virtual import run
+
+
+class MemoryWriter:
+    """A COMMIT that ends as it is told."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+
+    def commit(self) -> None:
+        self.ticket.finish(committed=True)
+
+    def rollback(self) -> None:
+        self.ticket.finish(committed=False)
+
+
+class MemoryLog:
+    """A log of this process."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+
+    def write(self, commit: Commit) -> MemoryWriter:
+        return MemoryWriter(self.broker.begin(commit))
 
 
 class TestMemoryBroker(BrokerContract):
     """The tier keeps the contract."""
+
+    def new(self) -> AbstractContextManager[MemoryLog]:
+        return nullcontext(MemoryLog())
+
+
+class TestMemoryLine(LineContract):
+    """Its commits stand in line."""
 
     def make(self, count: int = 1000) -> MemoryBroker:
         return MemoryBroker(Bounds(count=count))
@@ -46,7 +77,7 @@ class Unordered(MemoryBroker):
 
 
 def test_the_contract_finds_a_log_in_the_order_of_ends() -> None:
-    class Faulty(BrokerContract):
+    class Faulty(LineContract):
         def make(self, count: int = 1000) -> MemoryBroker:
             return Unordered(Bounds(count=count))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.base import Follower
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds
@@ -193,28 +193,7 @@ class ScriptedArchive(Archive):
         return rows
 
 
-class ScriptedTicket(Ticket):
-    """Enters its commit when it is finished, which is all that the hub does with one."""
-
-    def __init__(self, broker: ScriptedBroker, commit: Commit) -> None:
-        self._broker, self._commit = broker, commit
-
-    @property
-    def position(self) -> Position | None:
-        raise NotImplementedError
-
-    @property
-    def open(self) -> bool:
-        raise NotImplementedError
-
-    def finish(self, committed: bool) -> None:
-        self._broker.add(*self._commit.changes, invalidated=[*self._commit.invalidated])
-
-    def doubt(self) -> None:
-        raise NotImplementedError
-
-
-class ScriptedBroker(Broker):
+class ScriptedBroker(Follower):
     """A log that is written by the test. ``faults`` are raised by the next calls of follow, ``head_faults`` of head."""
 
     def __init__(self, offset: int = 0) -> None:
@@ -236,11 +215,11 @@ class ScriptedBroker(Broker):
         self.faults.append(fault)
         self._news.set()
 
-    def begin(self, commit: Commit, probe: Probe | None = None) -> Ticket:
-        return ScriptedTicket(self, commit)
+    def enter(self, commit: Commit) -> None:
+        self.add(*commit.changes, invalidated=[*commit.invalidated])
 
-    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
-        raise NotImplementedError
+    async def start(self) -> Position:
+        return await self.head()
 
     async def head(self) -> Position:
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from sqla_realtime.hub.conversation import INBOX
 from sqla_realtime.hub.doors import Guest, Refused
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from sqla_realtime.protocol.messages import Ping, Subscribe, Unsubscribe
-from tests.hub.fakes import put, residue, row
+from tests.hub.fakes import at, put, residue, row
 from tests.hub.stage import Stage, outcomes, play, subscribe
 from tests.protocol.bad import BAD
 
@@ -270,6 +270,20 @@ def test_a_resume_is_recovered_or_answered_with_rows_channel_by_channel() -> Non
         assert first["channels"] == [{"channel": "a/1", "recovered": True}]
         assert [commit["commit"] for commit in first["commits"]] == ["e.1"]
         assert second["channels"] == [{"channel": "b/1", "rows": []}]
+
+    play(scene)
+
+
+def test_whoever_comes_from_a_server_that_was_faster_is_not_sent_back() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.client.shown = {"a/1": {}}
+        stage.broker.position = at(1)
+        assert await stage.ask(subscribe("a/1", after="e.1")) == [], "what is in the log is on its way here"
+        stage.broker.position = at(0)
+        stage.broker.add(put("b/1", 1))
+        await asyncio.sleep(1)
+        [answer] = stage.client.heard()
+        assert answer["channels"] == [{"channel": "a/1", "recovered": True}]
 
     play(scene)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqla_realtime.brokers.base import Ticket
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.commit import Change, Commit, Entry, Position
+from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds
 from sqla_realtime.hub import hub as hub_module
 from sqla_realtime.hub.doors import Refused
@@ -100,6 +101,26 @@ def test_it_waits_until_the_hub_is_where_the_log_was_after_the_read() -> None:
             await asyncio.sleep(1)
             assert client.position == "e.2"
             assert client.shown == {"a": {"1": 2}}
+
+    run(scene())
+
+
+def test_a_position_that_another_server_has_told_is_waited_for_and_no_other() -> None:
+    async def scene() -> None:
+        house = House()
+        house.broker.add(put("a", 1))
+        house.broker.add(put("a", 2))
+        ahead, *nowhere = (Position("e", 2), Position("e", 3), Position("f", 2), Position("e", 0))
+        for position in nowhere:
+            await house.snapshots.reach(position)
+        reaching = asyncio.ensure_future(house.snapshots.reach(ahead))
+        await asyncio.sleep(1)
+        assert not reaching.done(), "nobody follows the log yet"
+        async with house.open():
+            await reaching
+            assert house.hub.position == ahead
+        house.broker.head_faults.append(PositionGone(position=ahead))
+        await house.snapshots.reach(Position("e", 9))
 
     run(scene())
 
@@ -293,7 +314,7 @@ async def story(seed: int, snapshots: Callable[..., Snapshots] = Snapshots, pati
         subscribe()
         await asyncio.sleep(60)
     assert client.shown["a"] == {str(key): value for key, value in database.rows.items()}
-    check_positions(client, broker._history.after(start), start)
+    check_positions(client, broker._ring.after(start), start)
     positions = [message["commit"] for message in client.messages if "commit" in message]
     assert len(set(positions)) == len(positions), "a commit was sent twice"
     task.cancel()

@@ -94,7 +94,7 @@ class World:
         self.hooks.enable(resolve(self.sessions))
         event.listen(engine, "commit", self._committing)
         self.loop = asyncio.new_event_loop()
-        self.seen = self.broker._history.head
+        self.seen = self.broker._ring.head
         self.logged: list[str] = []
         self.log = _Log(self.logged)
         logging.getLogger("sqla_realtime").addHandler(self.log)
@@ -162,8 +162,8 @@ class World:
     def read(self) -> list[Commit]:
         """The commits that entered the log since the last call."""
         self.loop.run_until_complete(self.broker.head())
-        entries = self.broker._history.after(self.seen)
-        self.seen = self.broker._history.head
+        entries = self.broker._ring.after(self.seen)
+        self.seen = self.broker._ring.head
         return [entry.commit for entry in entries]
 
     def check(self, *, committing: bool, failed: bool, permitted: Iterable[str], exact: bool) -> None:
@@ -173,7 +173,7 @@ class World:
             raise Failure(f"logged: {self.logged}")
         self.logged.clear()
         if not committing:
-            if self.broker._history.head != self.seen or self.broker._line:
+            if self.broker._ring.head != self.seen or self.broker._line:
                 raise Failure(f"told without a COMMIT: {self.read()}")
             return
         commits = self.read()

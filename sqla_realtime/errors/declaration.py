@@ -1,59 +1,8 @@
-"""Every exception of the package: what happened, why, and the next keystroke, under a code that does not change.
-
-::
-
-    RealtimeError
-    ├── DeclarationError        raised by publish(), channel(), enable(): the mistake is in the application's code
-    │   ├── NotMapped               not-mapped
-    │   ├── SchemaMissing           no-schema
-    │   ├── SchemaMismatch          schema-mismatch
-    │   ├── SchemaUnsendable        schema-unsendable
-    │   ├── SecretColumn            secret-column
-    │   ├── BadPattern              bad-pattern
-    │   ├── UnknownPlaceholder      unknown-placeholder
-    │   ├── BadParameterType        bad-parameter-type
-    │   ├── BadWhere                bad-where
-    │   ├── BadRoute                bad-route
-    │   ├── OverlappingPatterns     overlapping-patterns
-    │   ├── PublishedTwice          published-twice
-    │   ├── BadRule                 bad-rule
-    │   ├── RuleTwice               rule-twice
-    │   └── NotEnableable           not-enableable
-    ├── ConfigurationError      raised by Settings, start(), init_app(): the mistake is in the configuration
-    │   ├── BadSetting              bad-setting
-    │   ├── WeakSecret              weak-secret
-    │   ├── PortInUse               port-in-use
-    │   ├── NotEnabled              not-enabled
-    │   ├── AlreadyInitialised      already-initialised
-    │   └── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
-    └── PositionGone            position-gone, raised by Broker.follow(): the log no longer reaches back that far
-"""
+"""What publish(), channel() and enable() raise: the mistake is in the application's code."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-
-class RealtimeError(Exception):
-    """Base of every exception of this package.
-
-    ``code`` is stable and may be compared. ``message`` and ``fix`` are templates that the keyword arguments fill; the
-    arguments stay readable as ``facts``.
-    """
-
-    code: ClassVar[str] = "realtime-error"
-    message: ClassVar[str] = "{reason}"
-    fix: ClassVar[str] = ""
-
-    def __init__(self, **facts: object) -> None:
-        super().__init__(facts)
-        self.facts = facts
-
-    def __str__(self) -> str:
-        text = self.message.format(**self.facts)
-        if self.fix:
-            text += "\n" + self.fix.format(**self.facts)
-        return f"{text} [{self.code}]"
+from sqla_realtime.errors.base import RealtimeError
 
 
 class DeclarationError(RealtimeError):
@@ -184,67 +133,3 @@ class NotEnableable(DeclarationError):
         "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session or an instance, a subclass of AsyncSession or an "
         "instance, or Flask-SQLAlchemy's db."
     )
-
-
-class ConfigurationError(RealtimeError):
-    """A setting, or the moment of a call, that cannot work."""
-
-
-class BadSetting(ConfigurationError):
-    """A setting with a value it can't have, or one that does not exist."""
-
-    code = "bad-setting"
-    message = "Setting {name} from {source}: {reason}."
-    fix = "{remedy}"
-
-
-class WeakSecret(ConfigurationError):
-    """A signing secret that can be guessed."""
-
-    code = "weak-secret"
-    message = "The realtime secret has {length} bytes; tokens signed with it could be forged."
-    fix = 'Use at least 32 random bytes: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-
-
-class PortInUse(ConfigurationError):
-    """The server's port is taken."""
-
-    code = "port-in-use"
-    message = (
-        "Realtime could not listen on {host}:{port}: the port is in use, usually by a second worker or another app. "
-        "Changes committed in this process reach nobody."
-    )
-    fix = "Run one worker (gunicorn -w 1), stop the other process, or set REALTIME_PORT to a free port."
-
-
-class NotEnabled(ConfigurationError):
-    """start() before any enable(): nothing would ever be captured."""
-
-    code = "not-enabled"
-    message = "Realtime has no Session to listen to, so no commit would ever reach a browser."
-    fix = "Call realtime.enable(Session), or realtime.init_app(app, db), before start()."
-
-
-class AlreadyInitialised(ConfigurationError):
-    """init_app() for an application that has a Realtime."""
-
-    code = "already-initialised"
-    message = "The Flask application {app!r} already has a Realtime."
-    fix = 'Use that one: app.extensions["realtime"].'
-
-
-class NoRealtime(ConfigurationError):
-    """A test uses a fixture of the pytest plugin, which does not know the application's Realtime."""
-
-    code = "no-realtime"
-    message = "The fixtures of sqla_realtime need your Realtime, but the fixture `realtime` {reason}."
-    fix = (
-        "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
-    )
-
-
-class PositionGone(RealtimeError):
-    """The log no longer holds everything after the position; the reader must start from a snapshot."""
-
-    code = "position-gone"
-    message = "The log does not reach back to {position}."

@@ -1,0 +1,183 @@
+"""The log in the application's own database: any number of processes write it and read it, and what is committed is in it.
+
+A commit is written inside the transaction that it is about. One thread of each process that reads has a connection of its
+own, on which it looks for what is new, and puts it into the ring that the loop follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.journals import journal_of
+from sqla_realtime.brokers.reader import Reader
+from sqla_realtime.brokers.spelling import spell
+from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.errors import LogUnreachable, LogUnwritable
+from sqla_realtime.history import Bounds
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+log = logging.getLogger(__name__)
+
+# A commit that is larger, in bytes, is not told row by row: it would be held by every reader.
+LARGEST = 16 * 1024 * 1024
+
+
+class _Ticket:
+    """A commit whose place is decided by the database; known from the moment when somebody settles it."""
+
+    __slots__ = ("_wake", "open", "position")
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self.open = True
+        self.position: Position | None = None
+
+    def finish(self, committed: bool) -> None:
+        self.open = self.open and committed
+        if committed:
+            self._wake()
+
+    def doubt(self) -> None:
+        self._wake()  # the database knows
+
+    def settle(self, position: Position) -> None:
+        """The commit is at this position, or before it."""
+        self.position, self.open = self.position or position, False
+
+
+_brokers: WeakSet[DatabaseBroker] = WeakSet()
+
+
+def _after_fork() -> None:
+    """A child must not use its parent's connections, and its threads are not there."""
+    for broker in _brokers:
+        broker.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class DatabaseBroker(Broker):
+    """The tier for several processes: nothing that was committed is lost, whatever is killed, and there is one order.
+
+    ``engine`` finds the engine of the application's database, when it is needed first.
+    """
+
+    shared = True
+
+    def __init__(self, engine: Callable[[], Engine], bounds: Bounds | None = None, patience: float = 10.0) -> None:
+        self._engine = engine
+        self._bounds = bounds or Bounds()
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._journals: dict[str, Journal] = {}
+        _brokers.add(self)
+
+    def abandon(self) -> None:
+        """In a forked child: begin anew, without a thread or a connection."""
+        self._lock = threading.Lock()
+        if self._reader is not None:
+            self._reader.abandon()
+        self._reader = None
+
+    def configure(self, bounds: Bounds, patience: float) -> None:
+        with self._lock:
+            self._bounds, self._patience = bounds, patience
+            if self._reader is not None:
+                self._reader.bounds = bounds
+
+    def stage(self, commit: Commit, connection: Connection) -> None:
+        body = spell(commit)
+        if len(body) > LARGEST:
+            log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
+            body = spell(commit.in_doubt())
+        try:
+            self._journal(connection.dialect.name).write(connection, body.decode())
+        except Exception as error:
+            raise LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=_remedy(error)) from error
+
+    def _journal(self, name: str) -> Journal:
+        journal = self._journals.get(name)
+        if journal is None:
+            journal = self._journals[name] = journal_of(name)
+        return journal
+
+    def begin(self, commit: Commit, probe: Probe | None = None) -> _Ticket:
+        return _Ticket(self._wake)
+
+    def _wake(self) -> None:
+        reader = self._reader
+        if reader is not None:
+            reader.wake()
+
+    def enter(self, commit: Commit) -> None:
+        self._running().enter(spell(commit).decode())
+
+    def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
+        awaited = [ticket for ticket in tickets if isinstance(ticket, _Ticket) and ticket.open]
+        if awaited:
+            try:
+                head = self._running().ask(_head).result(patience)
+            except Exception:
+                return False
+            for ticket in awaited:
+                ticket.settle(head)
+        return True
+
+    async def start(self) -> Position:
+        bounds = self._bounds
+        return await self._answer(lambda journal, connection: journal.oldest(connection, bounds.count, bounds.age))
+
+    async def head(self) -> Position:
+        return await self._answer(_head)
+
+    async def _answer(self, question: Callable[[Journal, Connection], Position]) -> Position:
+        reader = self._running()
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.wrap_future(reader.ask(question))
+        except TimeoutError:
+            raise LogUnreachable(patience=self._patience) from reader.failure
+
+    def follow(self, after: Position) -> AsyncGenerator[Entry]:
+        return self._running().follow(after)
+
+    def close(self) -> None:
+        with self._lock:
+            reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _running(self) -> Reader:
+        with self._lock:
+            if self._reader is None:
+                self._reader = Reader(self._engine, self._bounds)
+            return self._reader
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        error = error.orig if isinstance(error.orig, Exception) else error
+    missing = getattr(error, "sqlstate", None) == "42P01" or "no such table" in str(error)
+    if missing:
+        return "Create the log's tables once: realtime.metadata.create_all(engine)."
+    return "Look at the error above; the role needs INSERT on realtime_log, and the disk needs room."
+
+
+def _head(journal: Journal, connection: Connection) -> Position:
+    return journal.head(connection)

@@ -1,0 +1,71 @@
+"""The seam between kinds of databases: what one has to be able to do to keep a log, as a list of promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, insert
+
+from sqla_realtime.brokers.tables import log
+from sqla_realtime.commit import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One transaction in the log: where it is, and the texts that it wrote, mostly one."""
+
+    position: Position
+    bodies: Sequence[str]
+
+
+class Journal(ABC):
+    """A log in one kind of database. Every call blocks; a connection is used by one thread at a time.
+
+    The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through.
+    Positions count transactions: no two readers are ever given another one for a transaction, or another order.
+    """
+
+    def write(self, connection: Connection, body: str) -> None:
+        """Add a text to the transaction that is open on a connection, past everything that listens to it."""
+        statement, wrap = _insertion(connection.dialect)
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(statement, wrap(body))
+        finally:
+            cursor.close()
+
+    def add(self, connection: Connection, body: str) -> None:
+        """Add a text in a transaction of its own, on a connection of the journal's."""
+        self.write(connection, body)
+
+    @abstractmethod
+    def prepare(self, connection: Connection) -> None:
+        """Make a new connection ready, and the log where there is none yet. Raises LogMissing and LogTooNew."""
+
+    @abstractmethod
+    def head(self, connection: Connection) -> Position:
+        """A position at or after whatever is visible when this is called. Another epoch than before: begin anew there."""
+
+    @abstractmethod
+    def oldest(self, connection: Connection, count: int, age: float) -> Position:
+        """How far back it reaches, so many transactions and seconds at the most."""
+
+    @abstractmethod
+    def read(self, connection: Connection, after: Position) -> Sequence[Written]:
+        """The next after a position, in order; not all of them where they are many. Raises PositionGone."""
+
+    @abstractmethod
+    def purge(self, connection: Connection, age: float) -> None:
+        """Delete what is older than so many seconds, a bounded portion of it at a time."""
+
+
+@lru_cache(maxsize=16)
+def _insertion(dialect: Dialect) -> tuple[str, Any]:
+    """The INSERT in the driver's own spelling, and what makes its parameters of a text."""
+    compiled = insert(log).inline().values(body="").compile(dialect=dialect)
+    wrap = (lambda body: (body,)) if compiled.positional else (lambda body: {"body": body})
+    return str(compiled), wrap

@@ -1,0 +1,236 @@
+"""The thread that reads a database's log: it looks for what is new, fills the ring, answers questions and tidies up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from sqla_realtime.brokers.journal import Journal, Written
+from sqla_realtime.brokers.journals import journal_of, own_engine
+from sqla_realtime.brokers.ring import Ring
+from sqla_realtime.brokers.spelling import Unreadable, read
+from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.errors import ConfigurationError, PositionGone
+from sqla_realtime.history import Bounds
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Question = Callable[[Journal, Connection], T]
+
+# How long between two looks: while there is news, and when there has been none for so many seconds.
+BUSY, IDLE, CALM = 0.01, 0.25, 1.0
+# How long between two purges, and for how many seconds more than readers may come back what they need is kept.
+TIDY, MARGIN = 10.0, 60.0
+RETRY_BASE, RETRY_CAP = 0.1, 5.0
+# How many commits that are nobody's transaction wait for the database.
+LINE = 10_000
+
+
+class Reader:
+    """Any thread, but for the underscored, which are the reader's own thread's. It looks only while somebody follows, and
+    comes back by itself when the database was away; ``failure`` is then why."""
+
+    def __init__(self, engine: Callable[[], Engine], bounds: Bounds) -> None:
+        self._find = engine
+        self._engine: Engine | None = None
+        self._ring = Ring(Position("", 0), bounds)
+        self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
+        self._entering: deque[str] = deque(maxlen=LINE)
+        self._event = threading.Event()
+        self._closed = False
+        self._resting = True
+        self._news_at = self._tidied_at = time.monotonic()
+        self.failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="sqla-realtime-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def bounds(self) -> Bounds:
+        """How much past is kept, in the ring and in the database."""
+        return self._ring.bounds
+
+    @bounds.setter
+    def bounds(self, bounds: Bounds) -> None:
+        self._ring.bounds = bounds
+
+    def wake(self) -> None:
+        """There may be something new."""
+        self._event.set()
+
+    def ask(self, question: Question[T]) -> Future[T]:
+        """Have something looked up in the database. While that is away it is asked again, until the future is cancelled."""
+        future: Future[T] = Future()
+        self._asked.append((future, question))
+        self.wake()
+        return future
+
+    def enter(self, body: str) -> None:
+        """Write a text in a transaction of its own, soon."""
+        self._entering.append(body)
+        self.wake()
+
+    def follow(self, after: Position) -> AsyncGenerator[Entry]:
+        """Every entry after a position, for ever. Raises PositionGone."""
+        return self._ring.follow(after, self._wait, self._older)
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        if self._resting:
+            self.wake()
+        await event.wait()
+
+    async def _older(self, after: Position) -> list[Entry]:
+        def question(journal: Journal, connection: Connection) -> list[Entry]:
+            head = journal.head(connection)
+            if after.epoch != head.epoch or after.offset > head.offset:
+                raise PositionGone(position=after)
+            return _entries(journal.read(connection, after), after)
+
+        return await asyncio.wrap_future(self.ask(question))
+
+    def close(self) -> None:
+        """End the thread, and let go of its connection."""
+        self._closed = True
+        self.wake()
+        self._thread.join(5.0)
+
+    def abandon(self) -> None:
+        """In a forked child: the connection is the parent's, who goes on to use it."""
+        self._closed = True
+        if self._engine is not None:
+            self._engine.dispose(close=False)
+
+    # The thread.
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._closed:
+            try:
+                self._engine = own_engine(self._find())
+                with self._engine.connect() as connection:
+                    journal = journal_of(connection.dialect.name)
+                    journal.prepare(connection)
+                    tries, self.failure = 0, None
+                    self._serve(journal, connection)
+            except ConfigurationError as error:
+                self._refuse(error)
+            except Exception as error:
+                if self.failure is None:
+                    log.exception("The log was lost; it is followed again as soon as the database answers. [log-lost]")
+                self.failure = error
+                self._pause(tries)
+                tries += 1
+            finally:
+                if self._engine is not None:
+                    self._engine.dispose()
+        self._refuse(None)
+
+    def _refuse(self, error: Exception | None) -> None:
+        """Answer everybody that there is no log; a later question is another try."""
+        self.failure = error
+        self._event.clear()
+        while self._asked:
+            future, _ = self._asked.popleft()
+            if error is None:
+                future.cancel()
+            elif future.set_running_or_notify_cancel():
+                future.set_exception(error)
+        while not (self._closed or self._asked or self._event.wait(IDLE)):
+            pass
+
+    def _pause(self, tries: int) -> None:
+        """Full jitter, so that broadcasters do not come back in step."""
+        self._event.clear()
+        time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(tries, 16))))  # noqa: S311
+
+    def _serve(self, journal: Journal, connection: Connection) -> None:
+        while not self._closed:
+            self._event.clear()
+            while self._entering:
+                journal.add(connection, self._entering[0])
+                self._entering.popleft()
+            self._answer(journal, connection)
+            if self._ring.followed:
+                self._catch_up(journal, connection)
+                self._tidy(journal, connection)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Until it is woken, or it is time to look again by itself."""
+        self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
+        if not self._ring.followed:
+            self._event.wait()
+        else:
+            self._event.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE)
+        self._resting = False
+
+    def _answer(self, journal: Journal, connection: Connection) -> None:
+        while self._asked:
+            future, question = self._asked[0]
+            if not future.cancelled():
+                try:
+                    result = question(journal, connection)
+                except DBAPIError:
+                    raise
+                except Exception as error:
+                    _resolve(future, error=error)
+                else:
+                    _resolve(future, result=result)
+            self._asked.popleft()
+
+    def _catch_up(self, journal: Journal, connection: Connection) -> None:
+        head = journal.head(connection)
+        if self._ring.head.epoch != head.epoch:
+            self._ring.begin(head)
+        try:
+            while self._ring.head.offset < head.offset:
+                entries = _entries(journal.read(connection, self._ring.head), self._ring.head)
+                if not entries:
+                    break
+                self._news_at = time.monotonic()
+                self._ring.extend(entries)
+        except PositionGone:
+            self._ring.begin(head)
+
+    def _tidy(self, journal: Journal, connection: Connection) -> None:
+        now = time.monotonic()
+        if now - self._tidied_at > TIDY:
+            self._tidied_at = now
+            journal.purge(connection, self._ring.bounds.age + MARGIN)
+
+
+def _resolve(future: Future[Any], result: object = None, error: Exception | None = None) -> None:
+    if future.set_running_or_notify_cancel():
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def _entries(written: Sequence[Written], after: Position) -> list[Entry]:
+    """Raises PositionGone where one of them is no commit that this version understands."""
+    return [Entry(each.position, _commit(each, after)) for each in written]
+
+
+def _commit(written: Written, after: Position) -> Commit:
+    try:
+        first, *more = [read(body.encode()) for body in written.bodies]
+    except Unreadable:
+        log.exception(
+            "%s in the log is not a commit that can be read; everything is loaded anew. [log-unreadable]", written.position
+        )
+        raise PositionGone(position=after) from None
+    if not more:
+        return first
+    changes = [*first.changes, *(change for each in more for change in each.changes)]
+    return Commit(tuple(changes), first.invalidated.union(*(each.invalidated for each in more)), first.origin)

@@ -1,0 +1,67 @@
+"""A commit as it is kept in a database: JSON text in UTF-8. The records in it are the very bytes that were made of the rows.
+
+Whatever does not read as one is none: nothing is evaluated, and nobody is sent a part of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from sqla_realtime.commit import Cause, Change, ChangeType, Commit
+
+# What a reader has to know to read it; a later version may add to the object, but not change what is there.
+VERSION = 1
+_TYPES = frozenset({"create", "update", "destroy"})
+_CAUSES = frozenset({"enter", "leave", None})
+
+
+class Unreadable(ValueError):
+    """These bytes are no commit of this version."""
+
+
+def spell(commit: Commit) -> bytes:
+    """The commit's text."""
+    changes = [_spelled(change) for change in commit.changes]
+    value = {"v": VERSION, "changes": changes, "invalidated": sorted(commit.invalidated), "origin": commit.origin}
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read(text: bytes) -> Commit:
+    """The commit that was spelled so. Raises Unreadable."""
+    try:
+        value = json.loads(text)
+        if value["v"] != VERSION:
+            raise Unreadable(f"version {value['v']!r}")
+        origin = value["origin"]
+        if not (origin is None or isinstance(origin, str)):
+            raise Unreadable("origin")
+        return Commit(tuple(map(_change, value["changes"])), frozenset(map(_text, value["invalidated"])), origin)
+    except (ValueError, TypeError, LookupError) as error:
+        raise Unreadable(str(error)) from error
+
+
+def _spelled(change: Change) -> list[Any]:
+    channel, kind, cls, key, record, changed, cause = change
+    return [channel, kind, cls, key, None if record is None else record.decode(), changed, cause]
+
+
+def _change(value: Any) -> Change:
+    channel, kind, cls, key, record, changed, cause = value
+    if kind not in _TYPES or cause not in _CAUSES:
+        raise Unreadable("type or cause")
+    return Change(
+        _text(channel),
+        cast(ChangeType, kind),
+        _text(cls),
+        _text(key),
+        None if record is None else _text(record).encode(),
+        tuple(map(_text, changed)),
+        cast("Cause | None", cause),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Unreadable("text expected")
+    return value

@@ -1,0 +1,92 @@
+"""The two tables of a log that is kept in a database: what was committed, and the boundaries between moments of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import UserDefinedType
+
+# What a library has to know to use the tables; written beside every boundary.
+VERSION = 1
+
+
+class Xid8(UserDefinedType[int]):
+    """A transaction's number on PostgreSQL: 64 bits, never used again by the same server."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **options: Any) -> str:
+        return "xid8"
+
+
+class Writer(FunctionElement[int]):
+    """The number of the transaction that writes a row; where the database has no such numbers, one that nobody can guess."""
+
+    inherit_cache = True
+
+
+class Now(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock, not that of the transaction's beginning."""
+
+    inherit_cache = True
+
+
+@compiles(Writer, "sqlite")
+def _salt(element: Writer, compiler: Any, **options: Any) -> str:
+    return "(random())"
+
+
+@compiles(Writer, "postgresql")
+def _number(element: Writer, compiler: Any, **options: Any) -> str:
+    return "pg_current_xact_id()"
+
+
+@compiles(Now, "sqlite")
+def _sqlite_now(element: Now, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(Now, "postgresql")
+def _postgres_now(element: Now, compiler: Any, **options: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())"
+
+
+_number_type = BigInteger().with_variant(Integer(), "sqlite")
+_xid = BigInteger().with_variant(Xid8(), "postgresql")
+
+metadata = MetaData()
+
+# One row for each transaction, written by it. On SQLite ids must not be used again when the latest rows are deleted.
+log = Table(
+    "realtime_log",
+    metadata,
+    Column("id", _number_type, primary_key=True, autoincrement=True),
+    Column("xid", _xid, nullable=False, server_default=Writer()),
+    Column("at", Float(53), nullable=False, server_default=Now()),
+    Column("body", Text, nullable=False),
+    Index("realtime_log_xid", "xid").ddl_if(dialect="postgresql"),
+    sqlite_autoincrement=True,
+)
+
+# A boundary: what was visible at one moment, and how many commits that are in all (``last``). ``epoch`` names the
+# incarnation of the log, ``place`` the server and its history, ``salt`` tells a boundary from one that took its number
+# after a crash or a restored backup.
+tick = Table(
+    "realtime_tick",
+    metadata,
+    Column("tick", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("epoch", String(32), nullable=False),
+    Column("place", String(64), nullable=False),
+    Column("salt", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("at", Float(53), nullable=False, server_default=Now()),
+    Column("lo", _xid, nullable=False),
+    Column("hi", _xid, nullable=False),
+    Column("xip", Text().with_variant(ARRAY(Xid8()), "postgresql"), nullable=False),
+    Index("realtime_tick_last", "last").ddl_if(dialect="postgresql"),
+)

@@ -1,0 +1,109 @@
+"""Every exception of the package: what happened, why, and the next keystroke, under a code that does not change.
+
+::
+
+    RealtimeError
+    ├── DeclarationError        raised by publish(), channel(), enable(): the mistake is in the application's code
+    │   ├── NotMapped               not-mapped
+    │   ├── SchemaMissing           no-schema
+    │   ├── SchemaMismatch          schema-mismatch
+    │   ├── SchemaUnsendable        schema-unsendable
+    │   ├── SecretColumn            secret-column
+    │   ├── BadPattern              bad-pattern
+    │   ├── UnknownPlaceholder      unknown-placeholder
+    │   ├── BadParameterType        bad-parameter-type
+    │   ├── BadWhere                bad-where
+    │   ├── BadRoute                bad-route
+    │   ├── OverlappingPatterns     overlapping-patterns
+    │   ├── PublishedTwice          published-twice
+    │   ├── BadRule                 bad-rule
+    │   ├── RuleTwice               rule-twice
+    │   └── NotEnableable           not-enableable
+    ├── ConfigurationError      raised by Settings, start(), init_app(): the mistake is in the configuration
+    │   ├── BadSetting              bad-setting
+    │   ├── WeakSecret              weak-secret
+    │   ├── PortInUse               port-in-use
+    │   ├── NotEnabled              not-enabled
+    │   ├── AlreadyInitialised      already-initialised
+    │   ├── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
+    │   ├── LogMissing              log-missing
+    │   ├── LogTooNew               log-too-new
+    │   └── LogUnsuitable           log-unsuitable
+    ├── PositionGone            position-gone, raised by Follower.follow(): the log no longer reaches back that far
+    ├── LogUnwritable           log-unwritable, raised by the COMMIT of a transaction that can't be told
+    └── LogUnreachable          log-unreachable, raised by start() where the log's database does not answer
+"""
+
+from __future__ import annotations
+
+from sqla_realtime.errors.base import (
+    RealtimeError,
+)
+from sqla_realtime.errors.configuration import (
+    AlreadyInitialised,
+    BadSetting,
+    ConfigurationError,
+    NoRealtime,
+    NotEnabled,
+    PortInUse,
+    WeakSecret,
+)
+from sqla_realtime.errors.declaration import (
+    BadParameterType,
+    BadPattern,
+    BadRoute,
+    BadRule,
+    BadWhere,
+    DeclarationError,
+    NotEnableable,
+    NotMapped,
+    OverlappingPatterns,
+    PublishedTwice,
+    RuleTwice,
+    SchemaMismatch,
+    SchemaMissing,
+    SchemaUnsendable,
+    SecretColumn,
+    UnknownPlaceholder,
+)
+from sqla_realtime.errors.log import (
+    LogMissing,
+    LogTooNew,
+    LogUnreachable,
+    LogUnsuitable,
+    LogUnwritable,
+    PositionGone,
+)
+
+__all__ = [
+    "AlreadyInitialised",
+    "BadParameterType",
+    "BadPattern",
+    "BadRoute",
+    "BadRule",
+    "BadSetting",
+    "BadWhere",
+    "ConfigurationError",
+    "DeclarationError",
+    "LogMissing",
+    "LogTooNew",
+    "LogUnreachable",
+    "LogUnsuitable",
+    "LogUnwritable",
+    "NoRealtime",
+    "NotEnableable",
+    "NotEnabled",
+    "NotMapped",
+    "OverlappingPatterns",
+    "PortInUse",
+    "PositionGone",
+    "PublishedTwice",
+    "RealtimeError",
+    "RuleTwice",
+    "SchemaMismatch",
+    "SchemaMissing",
+    "SchemaUnsendable",
+    "SecretColumn",
+    "UnknownPlaceholder",
+    "WeakSecret",
+]

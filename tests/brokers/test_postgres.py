@@ -1,0 +1,327 @@
+"""The log on PostgreSQL: the contract, and what is its own: late commits, long transactions, many readers, and two mistakes
+that the tests must find."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from sqla_realtime.brokers import journals
+from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.journal import Written
+from sqla_realtime.brokers.postgres import PostgresJournal
+from sqla_realtime.brokers.reader import IDLE
+from sqla_realtime.commit import Change, Commit, Entry, Position
+from tests.brokers.contract import BrokerContract, commit, gone, read, take
+from tests.brokers.stage import DatabaseLog, database_log
+
+
+class TestPostgresLog(BrokerContract):
+    """The tier keeps the contract."""
+
+    def new(self) -> AbstractContextManager[DatabaseLog]:
+        return database_log("postgres", Path())
+
+
+@pytest.fixture
+def log() -> Iterator[DatabaseLog]:
+    with database_log("postgres", Path()) as log:
+        yield log
+
+
+# Lateness.
+
+
+def slow_writer(log: DatabaseLog) -> list[Commit]:
+    """What is followed of a transaction that has written long before it commits, and of others meanwhile."""
+
+    async def scene() -> list[Commit]:
+        start = await log.broker.head()
+        slow = log.write(commit(1))
+        log.write(commit(2)).commit()
+        async with aclosing(log.broker.follow(start)) as entries:
+            found = await take(entries, 1)
+            slow.commit()
+            log.write(commit(3)).commit()
+            found += await take(entries, 2)
+        return [entry.commit for entry in found]
+
+    return asyncio.run(scene())
+
+
+def test_a_slow_writer_keeps_nobody_waiting_and_is_not_lost(log: DatabaseLog) -> None:
+    assert slow_writer(log) in ([commit(2), commit(1), commit(3)], [commit(2), commit(3), commit(1)])
+
+
+def test_neither_does_a_long_transaction_that_writes_no_event(log: DatabaseLog) -> None:
+    with log.engine.begin() as other:
+        other.execute(text("SELECT pg_current_xact_id()"))
+        assert slow_writer(log)[0] == commit(2)
+
+
+class ById(PostgresJournal):
+    """The first mistake: whatever has a higher id than the last that was read. Ids are given out before COMMIT."""
+
+    def head(self, connection: Connection) -> Position:
+        epoch = super().head(connection).epoch
+        return Position(epoch, connection.execute(text("SELECT coalesce(max(id), 0) FROM realtime_log")).scalar_one())
+
+    def read(self, connection: Connection, after: Position) -> Sequence[Written]:
+        rows = connection.execute(text("SELECT id, body FROM realtime_log WHERE id > :id ORDER BY id"), {"id": after.offset})
+        return [Written(Position(after.epoch, row.id), [row.body]) for row in rows]
+
+
+class BelowOldest(PostgresJournal):
+    """The second mistake: nothing before every older transaction has ended. A long one holds all others back."""
+
+    def head(self, connection: Connection) -> Position:
+        if connection.execute(text("SELECT pg_snapshot_xip(pg_current_snapshot()) LIMIT 1")).first() is None:
+            return super().head(connection)
+        epoch, last = connection.execute(text("SELECT epoch, last FROM realtime_tick ORDER BY tick DESC LIMIT 1")).one()
+        return Position(epoch, last)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setitem(journals._KINDS, "postgresql", request.param)
+
+
+@pytest.mark.parametrize("planted", [ById], indirect=True)
+@pytest.mark.usefixtures("planted")
+def test_the_tests_find_a_log_that_is_read_by_id(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.brokers.contract.PATIENCE", 0.5)
+    with pytest.raises(TimeoutError):
+        slow_writer(log)
+
+
+@pytest.mark.parametrize("planted", [BelowOldest], indirect=True)
+@pytest.mark.usefixtures("planted")
+def test_the_tests_find_a_log_that_waits_for_the_oldest(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.brokers.contract.PATIENCE", 0.5)
+    with pytest.raises(TimeoutError):
+        slow_writer(log)
+
+
+# Order, and readers that are killed.
+
+
+class Writers:
+    """Threads that change a few rows in transactions of their own; some hold on, some roll back, some work in savepoints."""
+
+    def __init__(self, log: DatabaseLog, count: int, each: int) -> None:
+        with log.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE item (id int PRIMARY KEY, v int NOT NULL)"))
+            connection.execute(text("INSERT INTO item SELECT n, 0 FROM generate_series(1, 5) AS n"))
+        self._log = log
+        self._each = each
+        self.committed = 0
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._write, args=(random.Random(number),)) for number in range(count)]
+
+    def __enter__(self) -> Writers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self, chance: random.Random) -> None:
+        for _ in range(self._each):
+            with self._log.engine.connect() as connection, connection.begin() as transaction:
+                if chance.random() < 0.3:
+                    connection.execute(text("SELECT pg_current_xact_id()"))
+                rows = sorted(chance.sample(range(1, 6), chance.choice([1, 1, 2])))
+                changes = [self._change(connection, row) for row in rows]
+                self._log.broker.stage(Commit(tuple(changes)), connection)
+                if chance.random() < 0.1:
+                    transaction.rollback()
+                    continue
+                if chance.random() < 0.3:
+                    connection.execute(text("SELECT pg_sleep(0.005)"))
+            with self._lock:
+                self.committed += 1
+
+    @staticmethod
+    def _change(connection: Connection, row: int) -> Change:
+        v: int = connection.execute(text("UPDATE item SET v = v + 1 WHERE id = :row RETURNING v"), {"row": row}).scalar_one()
+        return Change("items", "update", "Item", str(row), b'{"v":%d}' % v, ("v",))
+
+
+async def follow_until(broker: Broker, start: Position, ready: asyncio.Event) -> list[Entry]:
+    """Everything up to the head when it is ready."""
+    found: list[Entry] = []
+    async with aclosing(broker.follow(start)) as entries:
+        reading = asyncio.ensure_future(anext(entries))
+        while not (ready.is_set() and found and found[-1].position == await broker.head()):
+            done, _ = await asyncio.wait([reading], timeout=0.05)
+            if done:
+                found.append(reading.result())
+                reading = asyncio.ensure_future(anext(entries))
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    return found
+
+
+READERS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'sqla_realtime' AND datname = current_database()"
+
+
+def test_three_readers_that_are_killed_thirty_times_see_one_order_which_is_that_of_the_rows(log: DatabaseLog) -> None:
+    async def kill(chance: random.Random) -> int:
+        killed = 0
+        while killed < 30:
+            await asyncio.sleep(0.02)
+            with log.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                found = connection.execute(text(READERS)).scalars().all()
+                for pid in chance.sample(found, min(1, len(found))):
+                    killed += connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}).scalar_one()
+        return killed
+
+    async def scene() -> None:
+        brokers = [log.broker, log.other(), log.other()]
+        start = await log.broker.head()
+        ready = asyncio.Event()
+        following = [asyncio.create_task(follow_until(broker, start, ready)) for broker in brokers]
+        with Writers(log, count=6, each=60) as writers:
+            assert await kill(random.Random(1)) == 30
+            await asyncio.to_thread(writers.__exit__)
+        ready.set()
+        async with asyncio.timeout(60):
+            first, *others = await asyncio.gather(*following)
+        assert all(other == first for other in others)
+        assert len(first) == writers.committed
+        assert [entry.position.offset for entry in first] == list(range(start.offset + 1, start.offset + len(first) + 1))
+        versions: dict[str, list[int]] = defaultdict(list)
+        for entry in first:
+            for change in entry.commit.changes:
+                versions[change.id].append(int(change.record[5:-1]))  # type: ignore[index]
+        assert all(found == list(range(1, len(found) + 1)) for found in versions.values())
+
+    asyncio.run(scene())
+
+
+def test_two_transactions_at_once_are_each_whole(log: DatabaseLog) -> None:
+    """Their rows lie between each other's: several texts of one transaction are one commit."""
+
+    async def scene() -> None:
+        start = await log.broker.head()
+        one, two = log.write(commit(1)), log.write(commit(2))
+        log.broker.stage(commit(3), one.connection)
+        log.broker.stage(commit(4), two.connection)
+        two.commit()
+        one.commit()
+        merged = [Commit(commit(a).changes + commit(b).changes) for a, b in ((1, 3), (2, 4))]
+        assert sorted(await read(log.broker, start, 2), key=lambda each: each.changes[0].id) == merged
+
+    asyncio.run(scene())
+
+
+# The log's life.
+
+
+def test_positions_outlive_every_process(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        log.write(commit(1)).commit()
+        log.broker.close()
+        later = log.other()
+        log.write(commit(2)).commit()
+        assert await later.start() == start
+        assert await read(later, start, 2) == [commit(1), commit(2)]
+
+    asyncio.run(scene())
+
+
+def run(log: DatabaseLog, *statements: str) -> None:
+    with log.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def journal(log: DatabaseLog, *calls: Any) -> None:
+    """Have these called with a journal and a connection of its own."""
+    made = PostgresJournal()
+    engine = journals.own_engine(log.engine)
+    with engine.connect() as connection:
+        made.prepare(connection)
+        for call in calls:
+            call(made, connection)
+    engine.dispose()
+
+
+def test_what_is_purged_is_gone_and_nothing_else(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        for number in range(1, 6):
+            log.write(commit(number)).commit()
+            await log.broker.head()
+        run(log, "UPDATE realtime_tick SET at = at - 1000 WHERE last <= 3")
+        left = 5
+        while left > 2:  # as long as any transaction of the server is older, some stay
+            journal(log, lambda made, connection: made.purge(connection, 500.0))
+            with log.engine.connect() as connection:
+                left = connection.execute(text("SELECT count(*) FROM realtime_log")).scalar_one()
+        assert left == 2
+        assert await gone(log.other(), start)
+        assert await read(log.other(), Position(start.epoch, start.offset + 3), 2) == [commit(4), commit(5)]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "disturbance",
+    [
+        "TRUNCATE realtime_log, realtime_tick",
+        "UPDATE realtime_tick SET place = 'another server' WHERE tick = (SELECT max(tick) FROM realtime_tick)",
+        "UPDATE realtime_tick SET hi = '999999999'::xid8",
+    ],
+    ids=["emptied", "another server", "numbers that went back"],
+)
+def test_a_log_of_another_history_is_another_epoch(log: DatabaseLog, disturbance: str) -> None:
+    async def scene() -> None:
+        log.write(commit(1)).commit()
+        before = await log.broker.head()
+        run(log, disturbance)
+        later = log.other()
+        after = await later.head()
+        assert after.epoch != before.epoch
+        log.write(commit(2)).commit()
+        assert await read(later, after, 1) == [commit(2)]
+        assert await gone(later, before)
+
+    asyncio.run(scene())
+
+
+def test_a_boundary_that_was_taken_back_is_noticed_by_whoever_has_seen_it(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+            log.write(commit(1)).commit()
+            [entry] = await take(entries, 1)
+            run(log, "UPDATE realtime_tick SET salt = salt + 1")
+            assert (await log.broker.head()).epoch != entry.position.epoch
+
+    asyncio.run(scene())
+
+
+def test_an_idle_reader_asks_less_than_five_times_a_second(log: DatabaseLog) -> None:
+    asked: list[object] = []
+    engine = journals.own_engine(log.engine)
+    event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    made = PostgresJournal()
+    with engine.connect() as connection:
+        made.prepare(connection)
+        asked.clear()
+        for _ in range(3):
+            made.head(connection)
+    engine.dispose()
+    assert (len(asked), IDLE > 0.2) == (3, True)

@@ -1,0 +1,58 @@
+"""How a commit is kept: it comes back as it was, and what is no commit is refused as a whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqla_realtime.brokers.spelling import Unreadable, read, spell
+from sqla_realtime.commit import Change, Commit
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+CHANGES = st.builds(
+    Change,
+    TEXT,
+    st.sampled_from(["create", "update", "destroy"]),
+    TEXT,
+    TEXT,
+    st.none() | TEXT.map(str.encode),
+    st.lists(TEXT, max_size=3).map(tuple),
+    st.sampled_from([None, "enter", "leave"]),
+)
+
+
+@given(st.builds(Commit, st.lists(CHANGES, max_size=4).map(tuple), st.frozensets(TEXT, max_size=3), st.none() | TEXT))
+def test_it_comes_back_as_it_was(commit: Commit) -> None:
+    assert read(spell(commit)) == commit
+
+
+def damaged(**parts: Any) -> bytes:
+    value = {"v": 1, "changes": [["c", "create", "Row", "1", "{}", [], None]], "invalidated": [], "origin": None}
+    return json.dumps({**value, **parts}).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        damaged(v=2),
+        damaged(origin=5),
+        damaged(invalidated=[5]),
+        damaged(changes=5),
+        damaged(changes=[["c", "drop", "Row", "1", None, [], None]]),
+        damaged(changes=[["c", "create", "Row", "1", None, [], "because"]]),
+        damaged(changes=[["c", "create", "Row", 1, None, [], None]]),
+        damaged(changes=[["c", "create", "Row", "1", {}, [], None]]),
+        damaged(changes=[["c", "create", "Row", "1", "{}", []]]),
+    ],
+)
+def test_what_is_no_commit_is_refused(text: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read(text)

@@ -1,0 +1,160 @@
+"""Several processes on one database: what any of them commits reaches the browsers of every other, whoever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.orm import Session
+
+from sqla_realtime import Realtime
+from tests.support.databases import postgres_engine
+from tests.support.models import Base, Page, Project
+from tests.support.peer import Peer
+from tests.support.processes import ROOT, Process
+from tests.support.scene import PAGES
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A database with the tables of the models and of the log."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            engine = create_engine(f"sqlite:///{tmp_path / 'shared.db'}")
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            stack.callback(engine.dispose)
+        else:
+            engine = stack.enter_context(postgres_engine())
+        Base.metadata.create_all(engine)
+        Realtime().metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.add(Project(id=1))
+        yield engine
+
+
+@pytest.fixture
+def start(shared: Engine) -> Iterator[Start]:
+    """Starts processes of the application, and ends them."""
+    started: list[Process] = []
+
+    def begin(*arguments: str) -> Process:
+        url = shared.url.render_as_string(hide_password=False)
+        started.append(Process("tests.support.shared_app", url, *arguments))
+        started[-1].start()
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.stop(signal.SIGKILL)
+
+
+MODULE = """
+import os
+from tests.support.shared_app import make
+
+realtime, sessions, engine = make(os.environ["SHARED_URL"])
+"""
+
+
+def test_a_broadcaster_runs_in_a_process_of_its_own(shared: Engine, start: Start, tmp_path: Path) -> None:
+    async def scene(port: int) -> None:
+        async with Peer(port) as peer:
+            await peer.hello()
+            await peer.subscribe(PAGES)
+            await asyncio.to_thread(start("many", "3").printed, "^written 2$")
+            await converge(peer, shared)
+            server.send(signal.SIGTERM)
+            assert await peer.closed() == (4500, "restarting")
+
+    (tmp_path / "served.py").write_text(MODULE)
+    url = shared.url.render_as_string(hide_password=False)
+    server = Process(
+        "sqla_realtime", "serve", "--app", "served", "--port", "0", folder=tmp_path, SHARED_URL=url, PYTHONPATH=str(ROOT)
+    )
+    with server:
+        asyncio.run(scene(int(server.printed("^Listening").split(":")[-1].split("/")[0])))
+        assert server.stop() == 0
+
+
+def port_of(server: Process) -> int:
+    return int(server.printed("^port ").split()[1])
+
+
+def stored(engine: Engine) -> list[str]:
+    """The titles of the pages, in the order of their keys."""
+    with Session(engine) as session:
+        return list(session.scalars(select(Page.title).order_by(Page.id)))
+
+
+def shown(peer: Peer) -> list[str]:
+    rows = peer.rows[PAGES]
+    return [rows[key]["title"] for key in sorted(rows, key=lambda key: int(key[1]))]
+
+
+async def converge(peer: Peer, engine: Engine) -> None:
+    """Hear messages until the rows are what the SELECT returns."""
+    wanted = await asyncio.to_thread(stored, engine)
+    while shown(peer) != wanted:
+        await peer.hear()
+
+
+def test_what_other_processes_commit_reaches_the_browsers_of_every_server(shared: Engine, start: Start) -> None:
+    async def scene() -> None:
+        async with Peer(ports[0]) as one, Peer(ports[1]) as two:
+            for peer in (one, two):
+                await peer.hello()
+                await peer.subscribe(PAGES)
+            writers = [start("many", "20") for _ in range(3)]
+            for writer in writers:
+                await asyncio.to_thread(writer.printed, "^written 19$")
+            for peer in (one, two):
+                await converge(peer, shared)
+            assert len(one.commits) == 60
+            assert one.commits == two.commits
+
+    ports = [port_of(server) for server in [start("serve"), start("serve")]]
+    asyncio.run(scene())
+
+
+def test_a_writer_that_is_killed_right_after_its_commit_has_been_heard(shared: Engine, start: Start) -> None:
+    async def scene() -> None:
+        async with Peer(port) as peer:
+            await peer.hello()
+            await peer.subscribe(PAGES)
+            start("die", "last words")
+            await peer.hear()
+            assert shown(peer) == ["last words"]
+
+    port = port_of(start("serve"))
+    asyncio.run(scene())
+
+
+def test_whoever_loses_its_server_goes_on_at_another_without_a_gap_or_a_reload(shared: Engine, start: Start) -> None:
+    async def scene() -> None:
+        async with Peer(port_of(first)) as before:
+            await before.hello()
+            await before.subscribe(PAGES)
+            await asyncio.to_thread(start("many", "3").printed, "^written 2$")
+            await converge(before, shared)
+        first.stop(signal.SIGKILL)
+        await asyncio.to_thread(start("many", "5").printed, "^written 4$")
+        later = await asyncio.to_thread(lambda: port_of(start("serve")))
+        for port in (port_of(second), later):
+            async with Peer(port) as after:
+                after.rows = {PAGES: dict(before.rows[PAGES])}
+                await after.hello()
+                answer = await after.subscribe(PAGES, after=before.position)
+                assert answer["channels"] == [{"channel": PAGES, "recovered": True}]
+                await converge(after, shared)
+                assert len(after.commits) == 5
+
+    first, second = start("serve"), start("serve")
+    asyncio.run(scene())
