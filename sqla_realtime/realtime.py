@@ -77,6 +77,11 @@ class Realtime(Lifecycle):
         return next(iter(engines))
 
     @property
+    def shares(self) -> bool:
+        """Whether other processes write and read the same log."""
+        return self._broker.shared
+
+    @property
     def metadata(self) -> MetaData:
         """The tables of the log, for ``broker="database"``: ``realtime.metadata.create_all(engine)``."""
         return metadata

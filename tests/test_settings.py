@@ -67,7 +67,7 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name() -> None:
     error = refusal({"prot": 1})
     assert "prot from Realtime()" in str(error)
     assert "Did you mean 'port'?" in str(error)
-    assert "Known: host, port" in str(refusal({"zzzzzz": 1}))
+    assert "Known: broker, host, port" in str(refusal({"zzzzzz": 1}))
 
 
 def test_an_unknown_name_in_the_config_is_refused_in_the_environment_not() -> None:

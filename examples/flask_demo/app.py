@@ -38,6 +38,8 @@ def create_app(**config: Any) -> Flask:
     security.init_app(app)
     app.register_blueprint(views.blueprint)
     with app.app_context():
+        if realtime.shares:  # REALTIME_BROKER=database
+            realtime.metadata.create_all(db.engine)
         prepare()
     return app
 

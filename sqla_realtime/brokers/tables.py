@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Identity, Index, Integer, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -64,7 +64,7 @@ metadata = MetaData()
 log = Table(
     "realtime_log",
     metadata,
-    Column("id", _number_type, primary_key=True, autoincrement=True),
+    Column("id", _number_type, Identity(), primary_key=True),
     Column("xid", _xid, nullable=False, server_default=Writer()),
     Column("at", Float(53), nullable=False, server_default=Now()),
     Column("body", Text, nullable=False),

@@ -49,5 +49,5 @@ class LogUnreachable(RealtimeError):
     """The database that has the log does not answer."""
 
     code = "log-unreachable"
-    message = "The log has not answered for {patience:.0f} s."
+    message = "The log has not answered for {patience} s."
     fix = "Look whether the database runs; the log is followed again as soon as it does."

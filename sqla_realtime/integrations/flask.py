@@ -92,7 +92,8 @@ class _Wiring:
     def start(self) -> None:
         """Before each request: make sure that this process broadcasts.
 
-        Where the port is taken that is logged once, requests go on, and some of them try again.
+        Where the port is taken that is logged once, requests go on, and some of them try again. With a log that processes
+        share it is as it should be: one of them broadcasts for all, and another one takes over when it ends.
         """
         if self._realtime.running or self._app.testing:
             return
@@ -105,7 +106,7 @@ class _Wiring:
                 self._realtime.start()
                 self._failed = None
             except PortInUse as error:
-                if self._failed is None:
+                if self._failed is None and not self._realtime.shares:
                     log.error("%s", error)
                 self._failed = self._clock()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing
@@ -21,6 +22,7 @@ from sqla_realtime.brokers.journal import Written
 from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
 from sqla_realtime.commit import Change, Commit, Entry, Position
+from sqla_realtime.errors import LogUnwritable
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
 from tests.brokers.stage import DatabaseLog, database_log
 
@@ -325,3 +327,20 @@ def test_an_idle_reader_asks_less_than_five_times_a_second(log: DatabaseLog) -> 
             made.head(connection)
     engine.dispose()
     assert (len(asked), IDLE > 0.2) == (3, True)
+
+
+def test_a_writer_needs_no_right_but_to_insert(log: DatabaseLog) -> None:
+    role = "w_" + uuid.uuid4().hex
+    run(log, f"CREATE ROLE {role}")
+    try:
+        with log.engine.connect() as connection, connection.begin() as transaction:
+            connection.execute(text(f"SET LOCAL ROLE {role}"))
+            with pytest.raises(LogUnwritable, match=r"permission denied.*\n.*needs INSERT"):
+                log.broker.stage(commit(1), connection)
+            transaction.rollback()
+        run(log, f"GRANT INSERT ON realtime_log TO {role}")
+        with log.engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL ROLE {role}"))
+            log.broker.stage(commit(1), connection)
+    finally:
+        run(log, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
