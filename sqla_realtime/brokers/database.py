@@ -118,11 +118,13 @@ class DatabaseBroker(Broker):
         return journal
 
     def begin(self, commit: Commit, probe: Probe | None = None) -> _Ticket:
-        return _Ticket(self._wake)
+        return _Ticket(self._tell)
 
-    def _wake(self) -> None:
-        reader = self._reader
-        if reader is not None:
+    def _tell(self) -> None:
+        """There is something new: look here, and tell the other processes where that is possible."""
+        if any(journal.announces for journal in self._journals.values()):
+            self._running().announce()
+        elif (reader := self._reader) is not None:
             reader.wake()
 
     def enter(self, commit: Commit) -> None:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Dialect, insert
 
@@ -27,7 +27,10 @@ class Journal(ABC):
 
     The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through.
     Positions count transactions: no two readers are ever given another one for a transaction, or another order.
+    ``announces``: whether ``announce`` reaches anybody.
     """
+
+    announces: ClassVar[bool] = False
 
     def write(self, connection: Connection, body: str) -> None:
         """Add a text to the transaction that is open on a connection, past everything that listens to it."""
@@ -41,6 +44,14 @@ class Journal(ABC):
     def add(self, connection: Connection, body: str) -> None:
         """Add a text in a transaction of its own, on a connection of the journal's."""
         self.write(connection, body)
+
+    @abstractmethod
+    def announce(self, connection: Connection) -> None:
+        """Tell the readers of other processes that there is something new. They look by themselves, too, so it may be lost."""
+
+    def ear(self, connection: Connection) -> int | None:
+        """The number of the file that can be read where somebody announces something; None where nothing tells of it."""
+        return None
 
     @abstractmethod
     def prepare(self, connection: Connection) -> None:

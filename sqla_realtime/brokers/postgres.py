@@ -31,6 +31,8 @@ READ, PURGE = 100, 5000
 # The first server that has what is needed: xid8, and functions on snapshots of it.
 OLDEST_SERVER = (13,)
 
+CHANNEL = "realtime_log"
+
 # A boundary must outlive a crash, or what is told on its strength was never committed. Statistics of a table that is filled
 # and emptied all the time are always wrong, and a sequential scan of it is never right.
 _SETTINGS = (
@@ -121,6 +123,8 @@ class PostgresJournal(Journal):
     standby has taken over that lacked a part.
     """
 
+    announces = True
+
     def __init__(self) -> None:
         # The last tick that was read, and its salt.
         self._mark: tuple[int, int] | None = None
@@ -132,6 +136,7 @@ class PostgresJournal(Journal):
         if version < OLDEST_SERVER:
             name = ".".join(map(str, version))
             raise LogUnsuitable(reason=f"PostgreSQL {name} has no 64 bit transaction numbers", remedy="Use 13 or later.")
+        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         place = self._place(connection)
         try:
             values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
@@ -177,6 +182,21 @@ class PostgresJournal(Journal):
             connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
+
+    def announce(self, connection: Connection) -> None:
+        # Never in a writer's transaction: there it would have the whole server commit one transaction after the other.
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+    def ear(self, connection: Connection) -> int | None:
+        driver: Any = connection.connection.driver_connection
+        if connection.dialect.driver != "psycopg":
+            return None
+        # What has been announced until now has woken us already.
+        driver.pgconn.consume_input()
+        while driver.pgconn.notifies():
+            pass
+        number: int = driver.fileno()
+        return number
 
     def oldest(self, connection: Connection, count: int, age: float) -> Position:
         head = self.head(connection)

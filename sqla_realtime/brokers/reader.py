@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from sqla_realtime.brokers.bell import Bell
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.journals import journal_of, own_engine
 from sqla_realtime.brokers.ring import Ring
@@ -47,7 +48,8 @@ class Reader:
         self._ring = Ring(Position("", 0), bounds)
         self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
         self._entering: deque[str] = deque(maxlen=LINE)
-        self._event = threading.Event()
+        self._bell = Bell()
+        self._announcing = False
         self._closed = False
         self._resting = True
         self._news_at = self._tidied_at = time.monotonic()
@@ -66,7 +68,12 @@ class Reader:
 
     def wake(self) -> None:
         """There may be something new."""
-        self._event.set()
+        self._bell.ring()
+
+    def announce(self) -> None:
+        """This process has committed something: tell the readers of others."""
+        self._announcing = True
+        self._bell.ring()
 
     def ask(self, question: Question[T]) -> Future[T]:
         """Have something looked up in the database. While that is away it is asked again, until the future is cancelled."""
@@ -101,7 +108,7 @@ class Reader:
     def close(self) -> None:
         """End the thread, and let go of its connection."""
         self._closed = True
-        self.wake()
+        self._bell.ring()
         self._thread.join(5.0)
 
     def abandon(self) -> None:
@@ -115,6 +122,7 @@ class Reader:
     def _run(self) -> None:
         tries = 0
         while not self._closed:
+            asked = len(self._asked)
             try:
                 self._engine = own_engine(self._find())
                 with self._engine.connect() as connection:
@@ -123,7 +131,7 @@ class Reader:
                     tries, self.failure = 0, None
                     self._serve(journal, connection)
             except ConfigurationError as error:
-                self._refuse(error)
+                self._refuse(error, asked)
             except Exception as error:
                 if self.failure is None:
                     log.exception("The log was lost; it is followed again as soon as the database answers. [log-lost]")
@@ -133,45 +141,47 @@ class Reader:
             finally:
                 if self._engine is not None:
                     self._engine.dispose()
-        self._refuse(None)
-
-    def _refuse(self, error: Exception | None) -> None:
-        """Answer everybody that there is no log; a later question is another try."""
-        self.failure = error
-        self._event.clear()
         while self._asked:
-            future, _ = self._asked.popleft()
-            if error is None:
-                future.cancel()
-            elif future.set_running_or_notify_cancel():
-                future.set_exception(error)
-        while not (self._closed or self._asked or self._event.wait(IDLE)):
-            pass
+            self._asked.popleft()[0].cancel()
+        self._bell.close()
+
+    def _refuse(self, error: ConfigurationError, count: int) -> None:
+        """Answer so many that there is no log; whoever has asked later has another try."""
+        self.failure = error
+        self._bell.silence()
+        for _ in range(min(count, len(self._asked))):
+            _resolve(self._asked.popleft()[0], error=error)
+        if not (self._closed or self._asked):
+            self._bell.wait(None)
 
     def _pause(self, tries: int) -> None:
         """Full jitter, so that broadcasters do not come back in step."""
-        self._event.clear()
+        self._bell.silence()
         time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(tries, 16))))  # noqa: S311
 
     def _serve(self, journal: Journal, connection: Connection) -> None:
         while not self._closed:
-            self._event.clear()
+            self._bell.silence()
             while self._entering:
                 journal.add(connection, self._entering[0])
                 self._entering.popleft()
+                self._announcing = True
+            if self._announcing:
+                self._announcing = False
+                journal.announce(connection)
             self._answer(journal, connection)
             if self._ring.followed:
                 self._catch_up(journal, connection)
                 self._tidy(journal, connection)
-            self._rest()
+            self._rest(journal.ear(connection))
 
-    def _rest(self) -> None:
-        """Until it is woken, or it is time to look again by itself."""
+    def _rest(self, ear: int | None) -> None:
+        """Until it is woken, by this process or another one, or it is time to look again by itself."""
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
-            self._event.wait()
+            self._bell.wait(None)
         else:
-            self._event.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE)
+            self._bell.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE, ear)
         self._resting = False
 
     def _answer(self, journal: Journal, connection: Connection) -> None:

@@ -85,6 +85,9 @@ class SqliteJournal(Journal):
             return True
         return connection.execute(_SALT, {"id": number}).scalar() not in (salt, None)
 
+    def announce(self, connection: Connection) -> None:
+        """Nobody can be told."""
+
     def oldest(self, connection: Connection, count: int, age: float) -> Position:
         head = self.head(connection)
         first = connection.execute(_OLDEST, {"last": head.offset, "count": count, "age": age}).scalar()

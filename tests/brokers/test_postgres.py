@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from sqla_realtime.brokers import journals
+from sqla_realtime.brokers import journals, reader
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
 from sqla_realtime.brokers.postgres import PostgresJournal
@@ -344,3 +344,21 @@ def test_a_writer_needs_no_right_but_to_insert(log: DatabaseLog) -> None:
             log.broker.stage(commit(1), connection)
     finally:
         run(log, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_what_another_process_commits_wakes_a_reader_that_would_look_much_later(
+    log: DatabaseLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BUSY", 1e6)
+    monkeypatch.setattr(reader, "IDLE", 1e6)
+
+    async def scene() -> None:
+        other = log.other()
+        async with aclosing(other.follow(await other.head())) as entries:
+            for number in range(3):
+                reading = asyncio.ensure_future(take(entries, 1))
+                await asyncio.sleep(0)
+                log.write(commit(number)).commit()
+                assert [entry.commit for entry in await reading] == [commit(number)]
+
+    asyncio.run(scene())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqla_realtime.brokers.memory import MemoryBroker
+from sqla_realtime.brokers.memory import MemoryBroker, _Place
 from sqla_realtime.capture import telling
 from sqla_realtime.capture.flush import FlushWatcher
 from sqla_realtime.capture.tracker import Touch
-from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.commit import Entry, Position
 from sqla_realtime.history import History
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.flight import Flight
@@ -20,6 +20,7 @@ from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.rights import Rights
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.transports.poll import PollHandler, _Caller
+from sqla_realtime.transports.pump import Pump
 from sqla_realtime.transports.sse import EventsHandler
 
 FAULTS: dict[str, Callable[[], None]] = {}
@@ -77,18 +78,23 @@ def a_leave_that_shows_the_row() -> None:
 
 @fault
 def two_commits_in_the_other_order() -> None:
-    append = MemoryBroker._append
-    held: list[Commit] = []
+    enter = MemoryBroker._enter
+    held: list[_Place] = []
 
-    def swapped(self: MemoryBroker, commit: Commit) -> None:
-        if not held and commit.changes:
-            held.append(commit)
-            return
-        append(self, commit)
-        while held:
-            append(self, held.pop())
+    def swapped(self: MemoryBroker, places: Sequence[_Place]) -> None:
+        for place in places:
+            if not held and place.commit.changes:
+                held.append(place)
+            else:
+                enter(self, [place, *held])
+                held.clear()
 
-    MemoryBroker._append = swapped  # type: ignore[method-assign]
+    MemoryBroker._enter = swapped  # type: ignore[method-assign]
+
+
+@fault
+def an_answer_that_overtakes_a_commit() -> None:
+    Pump.settle = nothing  # type: ignore[method-assign]
 
 
 @fault

@@ -383,6 +383,7 @@ def commits_are_told_in_the_order_in_which_they_end(patch: Patch) -> None:
         with self._lock:
             self._line.remove(place)
             if commit is not None:
-                self._append(commit)
+                place.commit = commit
+                self._enter([place])
 
     patch.setattr(memory.MemoryBroker, "_settle", settle)
