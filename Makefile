@@ -53,7 +53,8 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 
 oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database, and STEPS=50000 with clients (SEED=0)
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
-	@for kind in sqlite postgres; do $(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
+	@for kind in sqlite postgres shared-sqlite shared-postgres; do \
+		$(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 	@$(BIN)/python -m tests.convergence.oracle faults
 
 fuzz: $(VENV)/.installed-test  ## send FRAMES=100000 random frames to a server, and messages and handshakes that are none (SEED=0)

@@ -60,6 +60,8 @@ class App:
         self.realtime.channel("mine/{owner}")(self._may_see)
         self.realtime.enable(self.sessions)
         Base.metadata.create_all(self.engine)
+        if self.realtime.shares:  # REALTIME_BROKER=database
+            self.realtime.metadata.create_all(self.engine)
         with self.sessions.begin() as session:
             for number in (1, 2):
                 session.merge(Pair(id=number, stamp=0))

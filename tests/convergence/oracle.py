@@ -1,6 +1,7 @@
-"""Plays random steps on clients of all transports: `python -m tests.convergence.oracle [sqlite|postgres] [STEPS] [SEED]`.
+"""Plays random steps on clients of all transports: `python -m tests.convergence.oracle [KIND] [STEPS] [SEED]`.
 
-A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with
+KIND is the database, and where the log is: sqlite or postgres with a log in memory, shared-sqlite or shared-postgres with one
+in the database. A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with
 STEPS=1. `python -m tests.convergence.oracle faults` plants each fault in turn.
 """
 
@@ -21,6 +22,7 @@ from tests.convergence.shown import Lie
 from tests.convergence.world import World
 from tests.support.databases import postgres_engine
 
+KINDS = ("sqlite", "postgres", "shared-sqlite", "shared-postgres")
 # Steps of one seed: what happens to the clients, and the transactions meanwhile.
 ACTIONS, TRANSACTIONS = 30, 60
 
@@ -113,8 +115,9 @@ async def disturb_while(world: World, dice: random.Random, writing: asyncio.Futu
 async def run(kind: str, seeds: range, fault: str | None = None, seconds: float = float("inf")) -> str:
     """Play seeds, for so long. Raises Lie with the seed."""
     start, steps = time.monotonic(), 0
-    with database(kind) as url:
-        async with World(url, fault) as world:
+    shared = kind.startswith("shared-")
+    with database(kind.removeprefix("shared-")) as url:
+        async with World(url, fault, "database" if shared else "memory") as world:
             for seed in seeds:
                 try:
                     await play(world, seed)
@@ -146,7 +149,7 @@ def main() -> None:
     if sys.argv[1:] == ["faults"]:
         find_faults()
         return
-    kinds = [sys.argv[1]] if len(sys.argv) > 1 else ["sqlite", "postgres"]
+    kinds = [sys.argv[1]] if len(sys.argv) > 1 else list(KINDS)
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 50_000
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
     for kind in kinds:

@@ -82,9 +82,9 @@ def spell(schema: type[BaseModel], rows: Iterable[object]) -> list[dict[str, Any
 class World:
     """One application and its clients. ``url`` names its database, ``fault`` what is planted into it."""
 
-    def __init__(self, url: str, fault: str | None = None) -> None:
+    def __init__(self, url: str, fault: str | None = None, broker: str = "memory") -> None:
         self.engine: Engine = engine_of(url)
-        self._url, self._fault = url, fault
+        self._url, self._fault, self._broker = url, fault, broker
         [self._port] = free_ports(1)
         self.cable = Cable(self._port)
         # What the application has to complain of; a traceback is hardly ever right.
@@ -124,7 +124,7 @@ class World:
     async def _start(self) -> None:
         arguments = ["-m", "tests.convergence.app", self._url, str(self._port), *([self._fault] if self._fault else [])]
         pipe = asyncio.subprocess.PIPE
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "REALTIME_BROKER": self._broker}
         self._app = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
