@@ -7,6 +7,9 @@ TREES ?= 10000
 STEPS ?= 50000
 # What `make fuzz` sends: so many frames.
 FRAMES ?= 100000
+# How long the fault run lasts, and under how many clients.
+SECONDS ?= 120
+CLIENTS ?= 200
 SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +28,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle fuzz bench clean browser nginx client-tests panels
+.PHONY: help demo test oldest check format oracle faults fuzz bench clean browser nginx client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -56,6 +59,9 @@ oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees pe
 	@for kind in sqlite postgres shared-sqlite shared-postgres; do \
 		$(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 	@$(BIN)/python -m tests.convergence.oracle faults
+
+faults: $(VENV)/.installed-test  ## kill, stop and restart writers, broadcasters and PostgreSQL for SECONDS=120 under CLIENTS=200 (SEED=0)
+	@$(BIN)/python -m tests.faults.run '$(SECONDS)' '$(CLIENTS)' '$(SEED)'
 
 fuzz: $(VENV)/.installed-test  ## send FRAMES=100000 random frames to a server, and messages and handshakes that are none (SEED=0)
 	@$(BIN)/python -m tests.transports.fuzz '$(FRAMES)' '$(SEED)'

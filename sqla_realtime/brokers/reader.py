@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.bell import Bell
-from sqla_realtime.brokers.journal import Journal, Written
+from sqla_realtime.brokers.entries import entries_of
+from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of, own_engine
 from sqla_realtime.brokers.ring import Ring
-from sqla_realtime.brokers.spelling import Unreadable, read
-from sqla_realtime.commit import Commit, Entry, Position
+from sqla_realtime.commit import Entry, Position
 from sqla_realtime.errors import ConfigurationError, PositionGone
 from sqla_realtime.history import Bounds
 
@@ -101,7 +101,7 @@ class Reader:
             head = journal.head(connection)
             if after.epoch != head.epoch or after.offset > head.offset:
                 raise PositionGone(position=after)
-            return _entries(journal.read(connection, after), after)
+            return entries_of(journal.read(connection, after), after)
 
         return await asyncio.wrap_future(self.ask(question))
 
@@ -133,9 +133,7 @@ class Reader:
             except ConfigurationError as error:
                 self._refuse(error, asked)
             except Exception as error:
-                if self.failure is None:
-                    log.exception("The log was lost; it is followed again as soon as the database answers. [log-lost]")
-                self.failure = error
+                self._note(error)
                 self._pause(tries)
                 tries += 1
             finally:
@@ -144,6 +142,13 @@ class Reader:
         while self._asked:
             self._asked.popleft()[0].cancel()
         self._bell.close()
+
+    def _note(self, error: Exception) -> None:
+        """Log what is new about it. That a database is away is no mistake of anybody's, so there is no traceback of it."""
+        if self.failure is None:
+            trace = None if isinstance(error, DBAPIError) else error
+            log.warning("The log was lost; it is read again as soon as it can be: %s [log-lost]", _line(error), exc_info=trace)
+        self.failure = error
 
     def _refuse(self, error: ConfigurationError, count: int) -> None:
         """Answer so many that there is no log; whoever has asked later has another try."""
@@ -204,11 +209,11 @@ class Reader:
             self._ring.begin(head)
         try:
             while self._ring.head.offset < head.offset:
-                entries = _entries(journal.read(connection, self._ring.head), self._ring.head)
-                if not entries:
+                found = entries_of(journal.read(connection, self._ring.head), self._ring.head)
+                if not found:
                     break
                 self._news_at = time.monotonic()
-                self._ring.extend(entries)
+                self._ring.extend(found)
         except PositionGone:
             self._ring.begin(head)
 
@@ -227,20 +232,5 @@ def _resolve(future: Future[Any], result: object = None, error: Exception | None
             future.set_exception(error)
 
 
-def _entries(written: Sequence[Written], after: Position) -> list[Entry]:
-    """Raises PositionGone where one of them is no commit that this version understands."""
-    return [Entry(each.position, _commit(each, after)) for each in written]
-
-
-def _commit(written: Written, after: Position) -> Commit:
-    try:
-        first, *more = [read(body.encode()) for body in written.bodies]
-    except Unreadable:
-        log.exception(
-            "%s in the log is not a commit that can be read; everything is loaded anew. [log-unreadable]", written.position
-        )
-        raise PositionGone(position=after) from None
-    if not more:
-        return first
-    changes = [*first.changes, *(change for each in more for change in each.changes)]
-    return Commit(tuple(changes), first.invalidated.union(*(each.invalidated for each in more)), first.origin)
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

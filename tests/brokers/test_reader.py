@@ -13,14 +13,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from sqla_realtime.brokers import reader as reader_module
-from sqla_realtime.brokers.journal import Journal, Written
-from sqla_realtime.brokers.spelling import spell
+from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.tables import log as log_table
-from sqla_realtime.commit import Commit
 from sqla_realtime.errors import PositionGone
 from tests.brokers.contract import commit, take
 from tests.brokers.stage import DatabaseLog, database_log
-from tests.hub.fakes import at
 
 
 @pytest.fixture
@@ -94,12 +91,6 @@ def test_whoever_comes_to_what_cannot_be_read_begins_behind_it(log: DatabaseLog,
             assert [entry.commit for entry in await take(entries, 1)] == [commit(3)]
 
     asyncio.run(scene())
-
-
-def test_several_texts_of_a_transaction_are_one_commit() -> None:
-    texts = [spell(Commit(commit(number).changes, frozenset({str(number)}), "c-1")).decode() for number in (1, 2)]
-    [entry] = reader_module._entries([Written(at(5), texts)], at(4))
-    assert entry == (at(5), Commit(commit(1).changes + commit(2).changes, frozenset({"1", "2"}), "c-1"))
 
 
 def test_it_looks_only_while_somebody_follows(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:

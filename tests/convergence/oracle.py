@@ -1,8 +1,8 @@
 """Plays random steps on clients of all transports: `python -m tests.convergence.oracle [KIND] [STEPS] [SEED]`.
 
 KIND is the database, and where the log is: sqlite or postgres with a log in memory, shared-sqlite or shared-postgres with one
-in the database. A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with
-STEPS=1. `python -m tests.convergence.oracle faults` plants each fault in turn.
+in the database. A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played
+alone with STEPS=1. `python -m tests.convergence.oracle faults` plants each fault in turn.
 """
 
 from __future__ import annotations

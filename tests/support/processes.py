@@ -89,6 +89,11 @@ class Process:
         return line
 
     @property
+    def status(self) -> int | None:
+        """What it has exited with by itself; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def output(self) -> str:
         """All that it has printed."""
         return "".join(self.lines)
