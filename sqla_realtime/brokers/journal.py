@@ -70,8 +70,8 @@ class Journal(ABC):
         """The next after a position, in order; not all of them where they are many. Raises PositionGone."""
 
     @abstractmethod
-    def purge(self, connection: Connection, age: float) -> None:
-        """Delete what is older than so many seconds, a bounded portion of it at a time."""
+    def purge(self, connection: Connection, age: float) -> bool:
+        """Delete what is older than so many seconds, a bounded portion of it; whether there may be more."""
 
 
 @lru_cache(maxsize=16)

@@ -107,12 +107,10 @@ _BOUNDARY = text(
     "SELECT tick, lo::text AS lo FROM realtime_tick WHERE at < extract(epoch FROM clock_timestamp()) - :age "
     "ORDER BY tick DESC LIMIT 1"
 )
-_PURGE = (
-    text("DELETE FROM realtime_tick WHERE tick < :tick"),
-    text(
-        "DELETE FROM realtime_log WHERE ctid = ANY(ARRAY("
-        "SELECT ctid FROM realtime_log WHERE xid < CAST(CAST(:lo AS text) AS xid8) ORDER BY xid LIMIT :most))"
-    ),
+_PURGE_TICKS = text("DELETE FROM realtime_tick WHERE tick < :tick")
+_PURGE = text(
+    "DELETE FROM realtime_log WHERE ctid = ANY(ARRAY("
+    "SELECT ctid FROM realtime_log WHERE xid < CAST(CAST(:lo AS text) AS xid8) ORDER BY xid LIMIT :most))"
 )
 
 
@@ -225,12 +223,12 @@ class PostgresJournal(Journal):
             raise PositionGone(position=after)
         return [Written(Position(after.epoch, first + step), bodies) for step, bodies in enumerate(transactions, 1)]
 
-    def purge(self, connection: Connection, age: float) -> None:
+    def purge(self, connection: Connection, age: float) -> bool:
         boundary = connection.execute(_BOUNDARY, {"age": age}).first()
-        if boundary is not None:
-            values = {"tick": boundary.tick, "lo": boundary.lo, "most": PURGE}
-            for statement in _PURGE:
-                connection.execute(statement, values)
+        if boundary is None:
+            return False
+        connection.execute(_PURGE_TICKS, {"tick": boundary.tick})
+        return connection.execute(_PURGE, {"lo": boundary.lo, "most": PURGE}).rowcount == PURGE
 
 
 def _is_known(row: Any, number: int, salt: int) -> bool:

@@ -218,10 +218,10 @@ class Reader:
             self._ring.begin(head)
 
     def _tidy(self, journal: Journal, connection: Connection) -> None:
+        """A portion at each look, until there is nothing left, and then again after a while."""
         now = time.monotonic()
-        if now - self._tidied_at > TIDY:
+        if now - self._tidied_at > TIDY and not journal.purge(connection, self._ring.bounds.age + MARGIN):
             self._tidied_at = now
-            journal.purge(connection, self._ring.bounds.age + MARGIN)
 
 
 def _resolve(future: Future[Any], result: object = None, error: Exception | None = None) -> None:

@@ -106,5 +106,5 @@ class SqliteJournal(Journal):
         super().add(connection, body)
         self._seen = None  # a connection is not told of what it has written itself
 
-    def purge(self, connection: Connection, age: float) -> None:
-        connection.execute(_PURGE, {"age": age, "most": PURGE})
+    def purge(self, connection: Connection, age: float) -> bool:
+        return connection.execute(_PURGE, {"age": age, "most": PURGE}).rowcount == PURGE

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Identity, Index, Integer, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    event,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -90,3 +104,14 @@ tick = Table(
     Column("xip", Text().with_variant(ARRAY(Xid8()), "postgresql"), nullable=False),
     Index("realtime_tick_last", "last").ddl_if(dialect="postgresql"),
 )
+
+
+def _tune(target: Table, connection: Connection, **options: Any) -> None:
+    """Rows come and go all the time: what has been deleted is to be used again soon, not when a fifth of the table has been."""
+    if connection.dialect.name == "postgresql":
+        often = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
+        connection.exec_driver_sql(f"ALTER TABLE {target.name} SET ({often})")
+
+
+for _table in (log, tick):
+    event.listen(_table, "after_create", _tune)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from sqla_realtime.brokers import reader as reader_module
 from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.brokers.tables import log as log_table
 from sqla_realtime.errors import PositionGone
 from tests.brokers.contract import commit, take
@@ -114,3 +116,29 @@ def test_it_ends_when_it_is_closed(log: DatabaseLog) -> None:
     thread = log.broker._running()._thread
     log.broker.close()
     assert not thread.is_alive()
+
+
+def test_what_is_old_is_purged_in_portions_until_nothing_is_left(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "TIDY", 0.0)
+    portions = [False, True, True]
+    ages: list[float] = []
+    done = threading.Event()
+
+    def purge(self: SqliteJournal, connection: Connection, age: float) -> bool:
+        ages.append(age)
+        if portions:
+            return portions.pop()
+        done.set()
+        return False
+
+    monkeypatch.setattr(SqliteJournal, "purge", purge)
+
+    async def scene() -> None:
+        async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+            reading = asyncio.ensure_future(anext(entries))
+            await asyncio.to_thread(done.wait, 20)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    asyncio.run(scene())
+    assert set(ages) == {log.broker._running().bounds.age + reader_module.MARGIN}

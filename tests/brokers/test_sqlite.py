@@ -87,7 +87,7 @@ def test_what_is_purged_is_gone_and_its_numbers_are_not_used_again(log: Database
         journal, engine = SqliteJournal(), own_engine(log.engine)
         with engine.connect() as connection:
             journal.prepare(connection)
-            journal.purge(connection, 500.0)
+            assert not journal.purge(connection, 500.0)
         engine.dispose()
         assert await gone(log.other(), start)
         assert await log.other().start() == Position(start.epoch, start.offset + 5)
