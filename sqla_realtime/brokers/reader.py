@@ -185,9 +185,9 @@ class Reader:
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
             self._bell.wait(None)
-        else:
-            self._bell.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE, ear)
         self._resting = False
+        if self._ring.followed:
+            self._bell.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE, ear)
 
     def _answer(self, journal: Journal, connection: Connection) -> None:
         while self._asked:
