@@ -31,6 +31,19 @@ def check(app: str) -> None:
 
 @main.command()
 @click.option("--app", required=True, help="The application's Realtime, written module:realtime.")
+def migrate(app: str) -> None:
+    """Make the tables of the log in the application's database, where they are not there yet."""
+    realtime = _load(app)
+    try:
+        engine = realtime.engine
+    except RealtimeError as error:
+        raise click.ClickException(str(error)) from error
+    realtime.metadata.create_all(engine)
+    click.echo(f"{', '.join(realtime.metadata.tables)} are in {engine.url.render_as_string()}")
+
+
+@main.command()
+@click.option("--app", required=True, help="The application's Realtime, written module:realtime.")
 @click.option("--host", help="Where to listen, instead of what is set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on, instead of what is set.")
 def serve(app: str, host: str | None, port: int | None) -> None:

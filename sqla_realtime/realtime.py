@@ -58,11 +58,15 @@ class Realtime(Lifecycle):
     def _make_broker(self) -> Broker:
         settings = self.settings
         if settings.broker == "database":
-            return DatabaseBroker(self._find_engine, settings.bounds, settings.commit_patience)
+            return DatabaseBroker(lambda: self.engine, settings.bounds, settings.commit_patience)
         return MemoryBroker(settings.bounds, settings.commit_patience)
 
-    def _find_engine(self) -> Engine:
-        """The engine of the database that has the published rows, which is where the log is."""
+    @property
+    def engine(self) -> Engine:
+        """The engine of the database that has the published rows, which is where the log is for ``broker="database"``.
+
+        Raises NotEnabled, and LogUnsuitable where there are several.
+        """
         application = self._application
         if application.session is None:
             raise NotEnabled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,26 @@ def test_what_keeps_the_server_from_starting_is_said_without_a_traceback(
     assert result.exit_code == 1
     assert "[not-enabled]" in result.output
     assert "Traceback" not in result.output
+
+
+MIGRATED = """
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+from sqla_realtime import Realtime
+
+realtime = Realtime(broker="database")
+realtime.enable(sessionmaker(create_engine("sqlite:///migrated.db")))
+"""
+
+
+def test_migrate_makes_the_tables_once_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "migrated_app.py").write_text(MIGRATED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        result = CliRunner().invoke(main, ["migrate", "--app", "migrated_app"])
+        assert (result.exit_code, result.output) == (0, "realtime_log, realtime_tick are in sqlite:///migrated.db\n")
+    with sqlite3.connect(tmp_path / "migrated.db") as connection:
+        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    assert {"realtime_log", "realtime_tick"} <= found

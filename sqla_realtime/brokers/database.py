@@ -23,7 +23,7 @@ from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.reader import Reader
 from sqla_realtime.brokers.spelling import spell
 from sqla_realtime.commit import Commit, Entry, Position
-from sqla_realtime.errors import LogUnreachable, LogUnwritable
+from sqla_realtime.errors import LogMissing, LogUnreachable, LogUnwritable
 from sqla_realtime.history import Bounds
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _remedy(error: Exception) -> str:
         error = error.orig if isinstance(error.orig, Exception) else error
     missing = getattr(error, "sqlstate", None) == "42P01" or "no such table" in str(error)
     if missing:
-        return "Create the log's tables once: realtime.metadata.create_all(engine)."
+        return LogMissing.fix
     return "Look at the error above; the role needs INSERT on realtime_log, and the disk needs room."
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import UserDefinedType
@@ -35,6 +36,10 @@ class Xid8(UserDefinedType[int]):
 
     def get_col_spec(self, **options: Any) -> str:
         return "xid8"
+
+
+# SQLAlchemy does not know it yet, and warns of it whenever somebody looks at a database that has it.
+ischema_names.setdefault("xid8", Xid8)
 
 
 class Writer(FunctionElement[int]):
@@ -106,11 +111,16 @@ tick = Table(
 )
 
 
+def tuning(table: Table, dialect: str) -> list[str]:
+    """What a table is given besides. Rows come and go all the time: what has been deleted is to be used again soon, and not
+    when a fifth of the table has been."""
+    often = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
+    return [f"ALTER TABLE {table.name} SET ({often})"] if dialect == "postgresql" else []
+
+
 def _tune(target: Table, connection: Connection, **options: Any) -> None:
-    """Rows come and go all the time: what has been deleted is to be used again soon, not when a fifth of the table has been."""
-    if connection.dialect.name == "postgresql":
-        often = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
-        connection.exec_driver_sql(f"ALTER TABLE {target.name} SET ({often})")
+    for statement in tuning(target, connection.dialect.name):
+        connection.exec_driver_sql(statement)
 
 
 for _table in (log, tick):

@@ -18,7 +18,7 @@ class LogMissing(ConfigurationError):
 
     code = "log-missing"
     message = "The database has no log to write commits to: {reason}."
-    fix = "Create its tables once: realtime.metadata.create_all(engine)."
+    fix = "Create its tables once: sqla-realtime migrate --app yourapp:realtime, or realtime.metadata.create_all(engine)."
 
 
 class LogTooNew(ConfigurationError):
