@@ -63,18 +63,26 @@ class Change(NamedTuple):
         return len(self.record or b"") + _EACH
 
 
+class Order(NamedTuple):
+    """What every server of a log is to do when it comes to it: ``revoke`` a user, or ``recheck`` a channel or a pattern."""
+
+    kind: Literal["revoke", "recheck"]
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Everything one transaction did to published rows, in order.
 
     ``invalidated`` names the channels, or the patterns (which stand for all their channels), whose rows changed in a way
     that is not told row by row. ``origin`` is the connection of the browser whose request made the commit; it is told to
-    that connection alone.
+    that connection alone. ``orders`` are for the servers; no client hears of them.
     """
 
     changes: tuple[Change, ...]
     invalidated: frozenset[str] = frozenset()
     origin: str | None = None
+    orders: tuple[Order, ...] = ()
 
     @property
     def size(self) -> int:
@@ -87,7 +95,7 @@ class Commit:
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.changes or self.invalidated)
+        return bool(self.changes or self.invalidated or self.orders)
 
 
 class Entry(NamedTuple):

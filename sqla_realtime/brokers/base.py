@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sqla_realtime.commit import Commit, Entry, Position
 from sqla_realtime.history import Bounds
@@ -90,8 +91,9 @@ class Follower(ABC):
         """
 
     @abstractmethod
-    def enter(self, commit: Commit) -> None:
-        """Have a commit in the log that is nobody's transaction, soon. Any thread; never blocks, never raises."""
+    def enter(self, commit: Commit) -> Future[Any]:
+        """Have a commit in the log that is nobody's transaction, soon; done when whatever is committed from then on comes after
+        it. Any thread; never blocks, never raises."""
 
 
 class Broker(Publisher, Follower):

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -127,8 +128,8 @@ class DatabaseBroker(Broker):
         elif (reader := self._reader) is not None:
             reader.wake()
 
-    def enter(self, commit: Commit) -> None:
-        self._running().enter(spell(commit).decode())
+    def enter(self, commit: Commit) -> Future[Position]:
+        return self._running().enter(spell(commit).decode())
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         awaited = [ticket for ticket in tickets if isinstance(ticket, _Ticket) and ticket.open]

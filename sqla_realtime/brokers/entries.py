@@ -29,4 +29,5 @@ def _commit(written: Written, after: Position) -> Commit:
     if not more:
         return first
     changes = [*first.changes, *(change for each in more for change in each.changes)]
-    return Commit(tuple(changes), first.invalidated.union(*(each.invalidated for each in more)), first.origin)
+    orders = [*first.orders, *(order for each in more for order in each.orders)]
+    return Commit(tuple(changes), first.invalidated.union(*(each.invalidated for each in more)), first.origin, tuple(orders))

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -124,8 +125,11 @@ class MemoryBroker(Broker):
                 self._ring.wake()
         return place
 
-    def enter(self, commit: Commit) -> None:
+    def enter(self, commit: Commit) -> Future[None]:
         self.begin(commit).finish(committed=True)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         deadline = self._clock() + patience

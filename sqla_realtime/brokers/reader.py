@@ -34,8 +34,6 @@ BUSY, IDLE, CALM = 0.01, 0.25, 1.0
 # How long between two purges, and for how many seconds more than readers may come back what they need is kept.
 TIDY, MARGIN = 10.0, 60.0
 RETRY_BASE, RETRY_CAP = 0.1, 5.0
-# How many commits that are nobody's transaction wait for the database.
-LINE = 10_000
 
 
 class Reader:
@@ -47,7 +45,6 @@ class Reader:
         self._engine: Engine | None = None
         self._ring = Ring(Position("", 0), bounds)
         self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
-        self._entering: deque[str] = deque(maxlen=LINE)
         self._bell = Bell()
         self._announcing = False
         self._closed = False
@@ -82,10 +79,15 @@ class Reader:
         self.wake()
         return future
 
-    def enter(self, body: str) -> None:
-        """Write a text in a transaction of its own, soon."""
-        self._entering.append(body)
-        self.wake()
+    def enter(self, body: str) -> Future[Position]:
+        """Write a text in a transaction of its own, soon; done when there is a boundary behind it."""
+
+        def question(journal: Journal, connection: Connection) -> Position:
+            journal.add(connection, body)
+            self._announcing = True
+            return journal.head(connection)
+
+        return self.ask(question)
 
     def follow(self, after: Position) -> AsyncGenerator[Entry]:
         """Every entry after a position, for ever. Raises PositionGone."""
@@ -167,14 +169,10 @@ class Reader:
     def _serve(self, journal: Journal, connection: Connection) -> None:
         while not self._closed:
             self._bell.silence()
-            while self._entering:
-                journal.add(connection, self._entering[0])
-                self._entering.popleft()
-                self._announcing = True
+            self._answer(journal, connection)
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)
-            self._answer(journal, connection)
             if self._ring.followed:
                 self._catch_up(journal, connection)
                 self._tidy(journal, connection)

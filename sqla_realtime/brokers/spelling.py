@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from sqla_realtime.commit import Cause, Change, ChangeType, Commit
+from sqla_realtime.commit import Cause, Change, ChangeType, Commit, Order
 
 # What a reader has to know to read it; a later version may add to the object, but not change what is there.
 VERSION = 1
@@ -23,7 +23,14 @@ class Unreadable(ValueError):
 def spell(commit: Commit) -> bytes:
     """The commit's text."""
     changes = [_spelled(change) for change in commit.changes]
-    value = {"v": VERSION, "changes": changes, "invalidated": sorted(commit.invalidated), "origin": commit.origin}
+    value: dict[str, Any] = {
+        "v": VERSION,
+        "changes": changes,
+        "invalidated": sorted(commit.invalidated),
+        "origin": commit.origin,
+    }
+    if commit.orders:
+        value["orders"] = commit.orders
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -36,8 +43,9 @@ def read(text: bytes) -> Commit:
         origin = value["origin"]
         if not (origin is None or isinstance(origin, str)):
             raise Unreadable("origin")
-        return Commit(tuple(map(_change, value["changes"])), frozenset(map(_text, value["invalidated"])), origin)
-    except (ValueError, TypeError, LookupError) as error:
+        changes, orders = tuple(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
+        return Commit(changes, frozenset(map(_text, value["invalidated"])), origin, orders)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise Unreadable(str(error)) from error
 
 
@@ -59,6 +67,13 @@ def _change(value: Any) -> Change:
         tuple(map(_text, changed)),
         cast("Cause | None", cause),
     )
+
+
+def _order(value: Any) -> Order:
+    kind, subject = value
+    if kind not in ("revoke", "recheck"):
+        raise Unreadable("order")
+    return Order(kind, _text(subject))
 
 
 def _text(value: Any) -> str:

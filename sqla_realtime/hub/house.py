@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from sqla_realtime.commit import Order
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Doorkeeper, Refused
 from sqla_realtime.hub.hub import Hub
@@ -39,6 +40,14 @@ class House:
         """Tell a client that something is not to be had, and in development what to do about it."""
         fix = refused.fix if self.explain else None
         connection.tell(Error(refused.code, refused.message, fix, channel, number))
+
+    def obey(self, order: Order) -> None:
+        """Do what a log says to all its servers."""
+        match order.kind:
+            case "revoke":
+                self.revoke(order.subject)
+            case "recheck":
+                self.recheck(order.subject)
 
     def revoke(self, user: str) -> None:
         """Identify a user's connections again and ask for all their channels. Until then they are sent nothing."""

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from sqla_realtime.commit import Entry, Position
+from sqla_realtime.commit import Entry, Order, Position
 from sqla_realtime.history import Bounds, History
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.edition import Post, hand_out
@@ -34,6 +34,8 @@ class Hub:
         self._bounds = bounds
         self._clock = clock
         self._post = post
+        # Whoever is told what the servers of the log are to do; before that nobody is here.
+        self.obey: Callable[[Order], None] = lambda order: None
         self._live: dict[str, dict[Connection, None]] = {}
         self._flights: dict[str, Flight] = {}
         self._held: dict[Connection, Held] = {}
@@ -64,6 +66,8 @@ class Hub:
             flight.offer(entry)
         if commit.invalidated:
             self._reset(commit.invalidated)
+        for order in commit.orders:
+            self.obey(order)
         names = dict.fromkeys(change.channel for change in commit.changes)
         touched = {name: self._live[name] for name in names if name in self._live}
         own: Collection[Connection] = () if commit.origin is None else list(self._members.get(commit.origin, ()))

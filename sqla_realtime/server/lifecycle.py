@@ -5,18 +5,17 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.commit import Commit, Order
 from sqla_realtime.errors import NotEnabled
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application
 from sqla_realtime.settings import Settings
 
 if TYPE_CHECKING:
-    from sqla_realtime.hub.house import House
     from sqla_realtime.server.runner import Runner
 
 log = logging.getLogger(__name__)
@@ -68,20 +67,22 @@ class Lifecycle:
 
         Call it after the commit that took the right away. When it returns, nothing that is committed from now on reaches
         the user's connections until they have been identified again and the rule of each channel has said yes again. They
-        then go on without a gap; channels that are lost are emptied. It is about this process's connections, blocks until
-        the broadcaster has taken note, and does nothing where none runs. Raises TimeoutError.
+        then go on without a gap; channels that are lost are emptied. It is about the connections of this process, and where
+        processes share a log of all of them. Blocks until that is so. Raises TimeoutError.
         """
-        self._order(lambda house: house.revoke(str(user)), timeout)
+        self._order(Order("revoke", str(user)), timeout)
 
     def recheck(self, channel: str, timeout: float = 5.0) -> None:
         """Ask the rule of a channel again for everybody who is in it: ``realtime.recheck(channel="projects/5/pages")``,
         or of all channels of a pattern: ``"projects/{project_id}/pages"``. Everything else as with ``revoke``."""
-        self._order(lambda house: house.recheck(channel), timeout)
+        self._order(Order("recheck", channel), timeout)
 
-    def _order(self, order: Callable[[House], None], timeout: float) -> None:
+    def _order(self, order: Order, timeout: float) -> None:
+        if self._broker.shared:
+            self._broker.enter(Commit((), orders=(order,))).result(timeout)
         runner = self._runner
         if runner is not None:
-            runner.order(order, timeout)
+            runner.order(lambda house: house.obey(order), timeout)
 
     @property
     def running(self) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqla_realtime.brokers.spelling import Unreadable, read, spell
-from sqla_realtime.commit import Change, Commit
+from sqla_realtime.commit import Change, Commit, Order
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 CHANGES = st.builds(
@@ -25,7 +25,17 @@ CHANGES = st.builds(
 )
 
 
-@given(st.builds(Commit, st.lists(CHANGES, max_size=4).map(tuple), st.frozensets(TEXT, max_size=3), st.none() | TEXT))
+ORDERS = st.builds(Order, st.sampled_from(["revoke", "recheck"]), TEXT)
+COMMITS = st.builds(
+    Commit,
+    st.lists(CHANGES, max_size=4).map(tuple),
+    st.frozensets(TEXT, max_size=3),
+    st.none() | TEXT,
+    st.lists(ORDERS, max_size=2).map(tuple),
+)
+
+
+@given(COMMITS)
 def test_it_comes_back_as_it_was(commit: Commit) -> None:
     assert read(spell(commit)) == commit
 
@@ -45,6 +55,9 @@ def damaged(**parts: Any) -> bytes:
         damaged(v=2),
         damaged(origin=5),
         damaged(invalidated=[5]),
+        damaged(orders=5),
+        damaged(orders=[["shutdown", "all"]]),
+        damaged(orders=[["revoke", 7]]),
         damaged(changes=5),
         damaged(changes=[["c", "drop", "Row", "1", None, [], None]]),
         damaged(changes=[["c", "create", "Row", "1", None, [], "because"]]),

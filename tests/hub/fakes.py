@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from sqla_realtime.brokers.base import Follower
@@ -215,8 +216,11 @@ class ScriptedBroker(Follower):
         self.faults.append(fault)
         self._news.set()
 
-    def enter(self, commit: Commit) -> None:
+    def enter(self, commit: Commit) -> Future[None]:
         self.add(*commit.changes, invalidated=[*commit.invalidated])
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     async def start(self) -> Position:
         return await self.head()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqla_realtime.commit import Position
+from sqla_realtime.commit import Commit, Entry, Order, Position
 from sqla_realtime.history import Bounds
 from sqla_realtime.hub import hub as hub_module
 from sqla_realtime.hub.flight import Flight
@@ -694,3 +694,14 @@ def test_a_hub_that_forgets_what_came_during_the_read_fails_it(monkeypatch: pyte
     assert converges(steps)
     monkeypatch.setattr(hub_module, "Flight", Unmerged)
     assert not converges(steps)
+
+
+def test_orders_are_obeyed_where_they_stand_and_no_client_hears_of_them() -> None:
+    hub, client = make_hub(), Client()
+    join(hub, client, "a")
+    obeyed: list[tuple[Order, int]] = []
+    hub.obey = lambda order: obeyed.append((order, hub.position.offset))
+    hub.dispatch(entry(1, put("a", 1)))
+    hub.dispatch(Entry(at(2), Commit((), orders=(Order("revoke", "7"),))))
+    assert obeyed == [(Order("revoke", "7"), 2)]
+    assert [message["commit"] for message in client.heard()] == ["e.1"]

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
 from tests.support.databases import postgres_engine
-from tests.support.models import Base, Page, Project
+from tests.support.models import Base, Page, PageOut, Project
 from tests.support.peer import Peer
 from tests.support.processes import ROOT, Process
 from tests.support.scene import PAGES
+from tests.support.shared_app import write
 
 Start = Callable[..., Process]
 
@@ -54,6 +55,31 @@ def start(shared: Engine) -> Iterator[Start]:
     yield begin
     for each in started:
         each.stop(signal.SIGKILL)
+
+
+def test_rights_are_looked_at_again_on_every_server(shared: Engine, realtime: Callable[..., Realtime]) -> None:
+    """Whoever takes a right away need not know where the reader's connection is."""
+    allowed = [True]
+
+    def one() -> Realtime:
+        made = realtime(broker="database")
+        made.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
+        made.channel("projects/{project_id}/pages")(lambda user, project_id: allowed[0])
+        made.enable(sessionmaker(shared))
+        return made
+
+    async def scene() -> None:
+        async with Peer(server.port) as peer:
+            await peer.hello()
+            await peer.subscribe(PAGES)
+            allowed[0] = False
+            await asyncio.to_thread(other.recheck, PAGES)
+            write(sessionmaker(shared), "not for everybody")
+            assert (await peer.hear())["type"] == "leave"
+
+    server, other = one(), one()
+    server.start()
+    asyncio.run(scene())
 
 
 MODULE = """
