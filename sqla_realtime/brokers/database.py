@@ -134,9 +134,11 @@ class DatabaseBroker(Broker):
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         awaited = [ticket for ticket in tickets if isinstance(ticket, _Ticket) and ticket.open]
         if awaited:
+            asked = self._running().ask(_head)
             try:
-                head = self._running().ask(_head).result(patience)
+                head = asked.result(patience)
             except Exception:
+                asked.cancel()
                 return False
             for ticket in awaited:
                 ticket.settle(head)

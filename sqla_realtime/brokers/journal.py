@@ -49,9 +49,14 @@ class Journal(ABC):
     def announce(self, connection: Connection) -> None:
         """Tell the readers of other processes that there is something new. They look by themselves, too, so it may be lost."""
 
-    def ear(self, connection: Connection) -> int | None:
-        """The number of the file that can be read where somebody announces something; None where nothing tells of it."""
+    def attend(self, connection: Connection) -> int | None:
+        """From now on hear what others announce: the number of the file that can be read when they do; None where nothing
+        tells of it. Doing so twice changes nothing."""
         return None
+
+    def heard(self) -> bool:
+        """Whether something was announced since this was asked last."""
+        return False
 
     @abstractmethod
     def prepare(self, connection: Connection) -> None:

@@ -126,15 +126,17 @@ class PostgresJournal(Journal):
     def __init__(self) -> None:
         # The last tick that was read, and its salt.
         self._mark: tuple[int, int] | None = None
+        # Whether the connection listens, and whether it has heard anything: that comes with the answer to any statement.
+        self._attending = self._heard = False
 
     def prepare(self, connection: Connection) -> None:
+        self._attending = self._heard = False
         version = connection.dialect.server_version_info or OLDEST_SERVER
         for setting in _SETTINGS:
             connection.exec_driver_sql(setting)
         if version < OLDEST_SERVER:
             name = ".".join(map(str, version))
             raise LogUnsuitable(reason=f"PostgreSQL {name} has no 64 bit transaction numbers", remedy="Use 13 or later.")
-        connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         place = self._place(connection)
         try:
             values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
@@ -185,16 +187,23 @@ class PostgresJournal(Journal):
         # Never in a writer's transaction: there it would have the whole server commit one transaction after the other.
         connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
-    def ear(self, connection: Connection) -> int | None:
+    def attend(self, connection: Connection) -> int | None:
         driver: Any = connection.connection.driver_connection
         if connection.dialect.driver != "psycopg":
             return None
-        # What has been announced until now has woken us already.
-        driver.pgconn.consume_input()
-        while driver.pgconn.notifies():
-            pass
+        if not self._attending:
+            self._attending = True
+            driver.add_notify_handler(self._hear)
+            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
         number: int = driver.fileno()
         return number
+
+    def _hear(self, notification: object) -> None:
+        self._heard = True
+
+    def heard(self) -> bool:
+        heard, self._heard = self._heard, False
+        return heard
 
     def oldest(self, connection: Connection, count: int, age: float) -> Position:
         head = self.head(connection)

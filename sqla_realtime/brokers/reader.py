@@ -43,6 +43,8 @@ class Reader:
     def __init__(self, engine: Callable[[], Engine], bounds: Bounds) -> None:
         self._find = engine
         self._engine: Engine | None = None
+        # Kept from one connection to the next: it knows what has been read.
+        self._journal: Journal | None = None
         self._ring = Ring(Position("", 0), bounds)
         self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
         self._bell = Bell()
@@ -128,10 +130,10 @@ class Reader:
             try:
                 self._engine = own_engine(self._find())
                 with self._engine.connect() as connection:
-                    journal = journal_of(connection.dialect.name)
-                    journal.prepare(connection)
+                    self._journal = self._journal or journal_of(connection.dialect.name)
+                    self._journal.prepare(connection)
                     tries, self.failure = 0, None
-                    self._serve(journal, connection)
+                    self._serve(self._journal, connection)
             except ConfigurationError as error:
                 self._refuse(error, asked)
             except Exception as error:
@@ -173,10 +175,14 @@ class Reader:
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)
+            ear = None
             if self._ring.followed:
+                ear = journal.attend(connection)
+                journal.heard()
                 self._catch_up(journal, connection)
                 self._tidy(journal, connection)
-            self._rest(journal.ear(connection))
+            if not journal.heard():
+                self._rest(ear)
 
     def _rest(self, ear: int | None) -> None:
         """Until it is woken, by this process or another one, or it is time to look again by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -50,9 +51,11 @@ class SqliteJournal(Journal):
         self._head: Position | None = None
         # The last transaction that was read, and its salt.
         self._mark: tuple[int, int] | None = None
+        self._file: tuple[int, int] | None = None
 
     def prepare(self, connection: Connection) -> None:
         self._seen = None
+        self._file = _file_of(connection)
         try:
             connection.exec_driver_sql("PRAGMA busy_timeout = 5000")
             connection.execute(_BEGIN, {"version": VERSION, "epoch": new_epoch(), "salt": secrets.randbits(31)})
@@ -65,6 +68,8 @@ class SqliteJournal(Journal):
             raise LogTooNew(found=version, known=VERSION)
 
     def head(self, connection: Connection) -> Position:
+        if _file_of(connection) != self._file:
+            raise ConnectionError("another file has taken the place of the database")
         seen = connection.execute(_VERSION).scalar()
         if self._head is None or seen != self._seen:
             epoch, _ = connection.execute(_EPOCH).one()
@@ -108,3 +113,9 @@ class SqliteJournal(Journal):
 
     def purge(self, connection: Connection, age: float) -> bool:
         return connection.execute(_PURGE, {"age": age, "most": PURGE}).rowcount == PURGE
+
+
+def _file_of(connection: Connection) -> tuple[int, int]:
+    """Which file has the database's name now. One that was moved away is still there for whoever has opened it."""
+    found = os.stat(connection.engine.url.database or "")
+    return found.st_dev, found.st_ino

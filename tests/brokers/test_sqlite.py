@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, aclosing
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from sqla_realtime.brokers.journals import own_engine
 from sqla_realtime.brokers.sqlite import READ, SqliteJournal
 from sqla_realtime.commit import Position
+from sqla_realtime.errors import PositionGone
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
 from tests.brokers.stage import DatabaseLog, database_log
 
@@ -111,5 +113,31 @@ def test_a_file_that_was_put_back_is_another_epoch_for_whoever_was_there(log: Da
             for number in range(more):
                 log.write(commit(10 + number)).commit()
             assert (await log.broker.head()).epoch != last.position.epoch
+
+    asyncio.run(scene())
+
+
+def test_a_file_that_has_taken_the_place_of_the_database_is_read(log: DatabaseLog, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+            log.write(commit(1)).commit()
+            [before] = await take(entries, 1)
+            log.engine.dispose()
+            backup = tmp_path / "backup.db"
+            with sqlite3.connect(log.engine.url.database or "") as source, sqlite3.connect(backup) as target:
+                source.backup(target)
+                target.execute("DELETE FROM realtime_log")
+                target.execute("UPDATE sqlite_sequence SET seq = 0")
+            source.close()
+            target.close()
+            for ending in ("-wal", "-shm"):  # as whoever puts a backup back has to
+                Path(f"{log.engine.url.database}{ending}").unlink(missing_ok=True)
+            backup.replace(log.engine.url.database or "")
+            with pytest.raises(PositionGone):
+                await take(entries, 1)
+            after = await log.broker.head()
+            assert after.epoch != before.position.epoch
+            log.write(commit(2)).commit()
+            assert await read(log.broker, after, 1) == [commit(2)]
 
     asyncio.run(scene())
