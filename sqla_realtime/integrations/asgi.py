@@ -1,21 +1,68 @@
-"""FastAPI, Starlette, any ASGI application: what a request commits is its sender's own, and the answer says where it is.
+"""FastAPI, Starlette, any ASGI application: live while it runs, and what a request commits is its sender's own.
+
+``FastAPI(lifespan=lifespan(realtime))`` starts and stops the broadcaster with the application.
 
 ``app.add_middleware(OwnWrites, realtime=realtime)``. What is committed after the response has begun, as in a background
-task, is marked too; its position is not told.
+task, is marked too; its position is not told. The answer says where the others are.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from sqla_realtime.capture.origin import Author, origin_of
+from sqla_realtime.errors import PortInUse
 from sqla_realtime.realtime import Realtime
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Message]], Send], Awaitable[None]]
+
+
+# How often a process whose siblings broadcast looks whether they still do, in seconds.
+RETRY = 1.0
+
+
+def lifespan(realtime: Realtime) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """What FastAPI and Starlette take as ``lifespan``: the broadcaster runs while the application does.
+
+    With a log that processes share, and another one that has the port, this one only writes, and takes over where the other
+    has ended. Otherwise a taken port raises PortInUse.
+    """
+
+    @asynccontextmanager
+    async def live(app: Any) -> AsyncIterator[None]:
+        started = await _start(realtime)
+        taking_over = None if started else asyncio.ensure_future(_take_over(realtime))
+        try:
+            yield
+        finally:
+            if taking_over is not None:
+                taking_over.cancel()
+                await asyncio.gather(taking_over, return_exceptions=True)
+            await asyncio.to_thread(realtime.stop)
+
+    return live
+
+
+async def _start(realtime: Realtime) -> bool:
+    try:
+        await asyncio.to_thread(realtime.start)
+    except PortInUse:
+        if not realtime.shares:
+            raise
+        return False
+    return True
+
+
+async def _take_over(realtime: Realtime) -> None:
+    while True:
+        await asyncio.sleep(RETRY)
+        if await _start(realtime):
+            return
 
 
 class OwnWrites:

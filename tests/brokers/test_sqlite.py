@@ -117,22 +117,26 @@ def test_a_file_that_was_put_back_is_another_epoch_for_whoever_was_there(log: Da
     asyncio.run(scene())
 
 
+def put_back(file: Path, backup: Path) -> None:
+    """Replace a database by what it was before its log had anything."""
+    with sqlite3.connect(file) as source, sqlite3.connect(backup) as target:
+        source.backup(target)
+        target.execute("DELETE FROM realtime_log")
+        target.execute("UPDATE sqlite_sequence SET seq = 0")
+    source.close()
+    target.close()
+    for ending in ("-wal", "-shm"):
+        file.with_name(file.name + ending).unlink(missing_ok=True)
+    backup.replace(file)
+
+
 def test_a_file_that_has_taken_the_place_of_the_database_is_read(log: DatabaseLog, tmp_path: Path) -> None:
     async def scene() -> None:
         async with aclosing(log.broker.follow(await log.broker.head())) as entries:
             log.write(commit(1)).commit()
             [before] = await take(entries, 1)
             log.engine.dispose()
-            backup = tmp_path / "backup.db"
-            with sqlite3.connect(log.engine.url.database or "") as source, sqlite3.connect(backup) as target:
-                source.backup(target)
-                target.execute("DELETE FROM realtime_log")
-                target.execute("UPDATE sqlite_sequence SET seq = 0")
-            source.close()
-            target.close()
-            for ending in ("-wal", "-shm"):  # as whoever puts a backup back has to
-                Path(f"{log.engine.url.database}{ending}").unlink(missing_ok=True)
-            backup.replace(log.engine.url.database or "")
+            put_back(Path(log.engine.url.database or ""), tmp_path / "backup.db")
             with pytest.raises(PositionGone):
                 await take(entries, 1)
             after = await log.broker.head()

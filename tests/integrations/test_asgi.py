@@ -13,7 +13,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Commit, Realtime, anyone
-from sqla_realtime.integrations.asgi import OwnWrites
+from sqla_realtime.errors import PortInUse
+from sqla_realtime.integrations import asgi
+from sqla_realtime.integrations.asgi import OwnWrites, lifespan
 from tests.support.models import Page, PageOut, Project
 
 ME, OTHER = "c-0123456789abcdef", "c-fedcba9876543210"
@@ -141,3 +143,47 @@ def test_what_is_no_request_passes_through(site: Site) -> None:
 
     asyncio.run(OwnWrites(app, site.realtime)({"type": "lifespan"}, nothing, nothing))
     assert heard == ["lifespan"]
+
+
+def test_the_broadcaster_runs_while_the_application_does(realtime: Callable[..., Realtime], engine: Engine) -> None:
+    async def scene() -> None:
+        site = Site(realtime(), engine)
+        async with lifespan(site.realtime)(site.app):
+            assert site.realtime.running
+            other = realtime(port=site.realtime.port)
+            other.enable(sessionmaker(engine))
+            with pytest.raises(PortInUse):
+                await lifespan(other)(site.app).__aenter__()
+        assert not site.realtime.running
+
+    asyncio.run(scene())
+
+
+def test_a_process_that_only_writes_takes_over(
+    realtime: Callable[..., Realtime], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asgi, "RETRY", 0.01)
+
+    async def scene() -> None:
+        first = realtime(broker="database")
+        first.metadata.create_all(engine)
+        first.enable(sessionmaker(engine))
+        await asyncio.to_thread(first.start)
+        second = realtime(broker="database", port=first.port)
+        second.enable(sessionmaker(engine))
+        loop, started = asyncio.get_running_loop(), asyncio.Event()
+
+        def start() -> None:
+            Realtime.start(second)
+            loop.call_soon_threadsafe(started.set)
+
+        monkeypatch.setattr(second, "start", start)
+        async with lifespan(second)(None):
+            assert not second.running
+            await asyncio.to_thread(first.stop)
+            async with asyncio.timeout(20):
+                await started.wait()
+            assert second.running
+        assert not second.running
+
+    asyncio.run(scene())

@@ -24,7 +24,7 @@ def make(url: str, **settings: Any) -> tuple[Realtime, sessionmaker[Session], En
     """The application in one process."""
     engine = create_engine(url)
     sessions = sessionmaker(engine)
-    realtime = Realtime(broker="database", port=0, development=True, **settings)
+    realtime = Realtime(**{"broker": "database", "port": 0, "development": True, **settings})
     realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages", join=anyone)
     realtime.enable(sessions)
     return realtime, sessions, engine
