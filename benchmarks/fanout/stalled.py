@@ -9,6 +9,7 @@ wakes has every commit. `!` marks what is not met.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from sqla_realtime.settings import Settings
 
 MEGABYTE = 1e6
 ONE_BAR, P99_BAR = 20.0, 1.2
+PAIRS, PAIR_SECONDS = 5, 15.0
 BUDGET = Settings().queue_bytes / MEGABYTE
 
 
@@ -101,15 +103,22 @@ def run(sleepers: int, options: argparse.Namespace) -> Outcome:
 
 def verdicts(without: Outcome, found: Outcome) -> Iterator[str]:
     """The bars, and whether each is met."""
-    growth, slower = found.growth - without.growth, found.p99 / without.p99 if without.p99 else 0
+    growth = found.growth - without.growth
     if found.sleepers == 1:
         yield mark(growth < ONE_BAR, f"memory beyond the run without it {growth:.1f} MB, bar {ONE_BAR:.0f}")
-        yield mark(slower <= P99_BAR, f"p99 of the others {slower:.2f} times, bar {P99_BAR}")
     else:
         most = found.sleepers * BUDGET
         yield mark(growth <= most, f"memory beyond the run without them {growth:.1f} MB, bar {most:.0f}")
         yield mark(found.cut == found.sleepers, f"cut {found.cut} of {found.sleepers}")
     yield mark(found.whole and not found.missing, f"awake again and whole: {found.whole}, {found.missing} commits missing")
+
+
+def slower(options: argparse.Namespace) -> float:
+    """How much longer the others wait, at the 99th percentile, where one never reads: the median of short runs in turn, since
+    one run differs from the next by more than the bar."""
+    brief = argparse.Namespace(**{**vars(options), "seconds": min(options.seconds, PAIR_SECONDS)})
+    found = [(run(0, brief).p99, run(1, brief).p99) for _ in range(PAIRS)]
+    return statistics.median(with_one / without for without, with_one in found if without)
 
 
 def mark(met: bool, text: str) -> str:
@@ -142,6 +151,8 @@ def main() -> None:
         )
         if sleepers:
             print("\n".join(verdicts(without, found)), flush=True)
+    ratio = slower(options)
+    print(mark(ratio <= P99_BAR, f"p99 of the others beside one, {ratio:.2f} times, median of {PAIRS} pairs; bar {P99_BAR}"))
 
 
 if __name__ == "__main__":
