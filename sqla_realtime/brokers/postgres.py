@@ -34,10 +34,11 @@ OLDEST_SERVER = (13,)
 CHANNEL = "realtime_log"
 
 # A boundary must outlive a crash, or what is told on its strength was never committed. Statistics of a table that is filled
-# and emptied all the time are always wrong, and a sequential scan of it is never right.
+# and emptied all the time are always wrong: a sequential scan of it is never right, and nothing is worth being compiled.
 _SETTINGS = (
     "SET synchronous_commit = on",
     "SET enable_seqscan = off",
+    "SET jit = off",
     "SET statement_timeout = '30s'",
     "SET lock_timeout = '5s'",
     "SET application_name = 'sqla_realtime'",
@@ -86,15 +87,14 @@ _OLDEST = text(
     "SELECT min(last) FROM realtime_tick WHERE epoch = :epoch AND last >= :last - :count "
     "AND at >= extract(epoch FROM clock_timestamp()) - :age"
 )
-_BASE = text(
-    "SELECT tick, last FROM realtime_tick WHERE epoch = :epoch AND last <= :offset ORDER BY last DESC, tick DESC LIMIT 1"
-)
+# Without the epoch, which is looked at afterwards: with it the planner would rather sort all ticks than use the index's order.
+_BASE = text("SELECT tick, epoch FROM realtime_tick WHERE last <= :offset ORDER BY last DESC, tick DESC LIMIT 1")
 _READ = text(
     """
-    SELECT t.tick, t.salt, t.before, t.last, e.xid, e.body
+    SELECT t.tick, t.epoch, t.salt, t.before, t.last, e.xid, e.body
     FROM (
         SELECT *, lag(hi) OVER w AS from_xid, lag(xip) OVER w AS late, lag(last) OVER w AS before
-        FROM (SELECT * FROM realtime_tick WHERE tick >= :base AND epoch = :epoch ORDER BY tick LIMIT :most) AS found
+        FROM (SELECT * FROM realtime_tick WHERE tick >= :base ORDER BY tick LIMIT :most) AS found
         WINDOW w AS (ORDER BY tick)
     ) AS t LEFT JOIN LATERAL (
         SELECT e.id, e.body, e.xid::text AS xid, max(e.id) OVER (PARTITION BY e.xid) AS place FROM realtime_log AS e
@@ -212,10 +212,11 @@ class PostgresJournal(Journal):
         return head if found is None else Position(head.epoch, found)
 
     def read(self, connection: Connection, after: Position) -> Sequence[Written]:
-        base = connection.execute(_BASE, {"epoch": after.epoch, "offset": after.offset}).first()
-        if base is None:
+        base = connection.execute(_BASE, {"offset": after.offset}).first()
+        if base is None or base.epoch != after.epoch:
             raise PositionGone(position=after)
-        rows: Sequence[Any] = connection.execute(_READ, {"base": base.tick, "epoch": after.epoch, "most": READ}).all()
+        rows: Sequence[Any] = connection.execute(_READ, {"base": base.tick, "most": READ}).all()
+        rows = [row for row in rows if row.epoch == after.epoch]
         found: list[Written] = []
         for _, tick in groupby(rows, key=lambda row: row.tick):
             found += self._of_tick(list(tick), after)

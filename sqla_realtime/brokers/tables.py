@@ -107,7 +107,7 @@ tick = Table(
     Column("lo", _xid, nullable=False),
     Column("hi", _xid, nullable=False),
     Column("xip", Text().with_variant(ARRAY(Xid8()), "postgresql"), nullable=False),
-    Index("realtime_tick_last", "last").ddl_if(dialect="postgresql"),
+    Index("realtime_tick_last", "last", "tick").ddl_if(dialect="postgresql"),
 )
 
 

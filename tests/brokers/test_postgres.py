@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event, text
 from sqla_realtime.brokers import journals, reader
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
-from sqla_realtime.brokers.postgres import PostgresJournal
+from sqla_realtime.brokers.postgres import _BASE, PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import LogUnwritable
@@ -362,3 +362,19 @@ def test_what_another_process_commits_wakes_a_reader_that_would_look_much_later(
                 assert [entry.commit for entry in await reading] == [commit(number)]
 
     asyncio.run(scene())
+
+
+def test_what_a_position_costs_does_not_grow_with_the_log(log: DatabaseLog) -> None:
+    asyncio.run(log.broker.head())
+    columns = "version, epoch, place, salt, at, lo, hi, xip"
+    run(
+        log,
+        f"INSERT INTO realtime_tick (tick, last, {columns}) SELECT n, n, {columns} FROM realtime_tick, generate_series(1, 5000) n",
+    )  # noqa: E501, S608
+
+    def explain(made: PostgresJournal, connection: Connection) -> None:
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {_BASE}"), {"offset": 4999}).scalars())
+        assert "Index Scan Backward using realtime_tick_last" in plan, plan
+        assert "Sort" not in plan, plan
+
+    journal(log, explain)
