@@ -30,7 +30,6 @@ from sqla_realtime.errors import LogMissing, LogTooNew, LogUnsuitable, PositionG
 READ, PURGE = 100, 5000
 # The first server that has what is needed: xid8, and functions on snapshots of it.
 OLDEST_SERVER = (13,)
-
 CHANNEL = "realtime_log"
 
 # A boundary must outlive a crash, or what is told on its strength was never committed. Statistics of a table that is filled
@@ -52,13 +51,17 @@ _BEGIN = text(
     "FROM (SELECT pg_current_snapshot() AS s) AS now WHERE NOT EXISTS (SELECT FROM realtime_tick) ON CONFLICT DO NOTHING"
 )
 _LATEST = text("SELECT tick, version, epoch, place, last FROM realtime_tick ORDER BY tick DESC LIMIT 1")
-# One statement, so that its snapshot is the one that it writes down, and the one that it counts in.
+# One statement, so that its snapshot is the one that it writes down, and the one that it counts in. What is new and what is
+# late are looked up one by one: for both at once the planner may read the whole index.
 _TICK = text(
     """
     WITH latest AS (SELECT * FROM realtime_tick ORDER BY tick DESC LIMIT 1),
     now AS (SELECT pg_current_snapshot() AS s),
     news AS (
-        SELECT count(DISTINCT e.xid) AS count FROM latest, realtime_log AS e WHERE e.xid >= latest.hi OR e.xid = ANY(latest.xip)
+        SELECT count(DISTINCT e.xid) AS count FROM latest CROSS JOIN LATERAL (
+            SELECT xid FROM realtime_log WHERE xid >= latest.hi
+            UNION ALL SELECT xid FROM realtime_log WHERE xid = ANY(latest.xip)
+        ) AS e
     ),
     made AS (
         INSERT INTO realtime_tick (tick, version, epoch, place, salt, last, lo, hi, xip)
@@ -97,8 +100,10 @@ _READ = text(
         FROM (SELECT * FROM realtime_tick WHERE tick >= :base ORDER BY tick LIMIT :most) AS found
         WINDOW w AS (ORDER BY tick)
     ) AS t LEFT JOIN LATERAL (
-        SELECT e.id, e.body, e.xid::text AS xid, max(e.id) OVER (PARTITION BY e.xid) AS place FROM realtime_log AS e
-        WHERE ((e.xid >= t.from_xid AND e.xid < t.hi) OR e.xid = ANY(t.late)) AND e.xid <> ALL(t.xip)
+        SELECT e.id, e.body, e.xid::text AS xid, max(e.id) OVER (PARTITION BY e.xid) AS place FROM (
+            SELECT id, body, xid FROM realtime_log WHERE xid >= t.from_xid AND xid < t.hi
+            UNION ALL SELECT id, body, xid FROM realtime_log WHERE xid = ANY(t.late)
+        ) AS e WHERE e.xid <> ALL(t.xip)
     ) AS e ON true
     WHERE t.tick > :base ORDER BY t.tick, e.place, e.id
     """
@@ -195,8 +200,7 @@ class PostgresJournal(Journal):
             self._attending = True
             driver.add_notify_handler(self._hear)
             connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-        number: int = driver.fileno()
-        return number
+        return int(driver.fileno())
 
     def _hear(self, notification: object) -> None:
         self._heard = True

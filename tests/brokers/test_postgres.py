@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 import uuid
 from collections import defaultdict
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, event, text
 from sqla_realtime.brokers import journals, reader
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
-from sqla_realtime.brokers.postgres import _BASE, PostgresJournal
+from sqla_realtime.brokers.postgres import _BASE, _READ, _TICK, PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import LogUnwritable
@@ -364,17 +365,26 @@ def test_what_another_process_commits_wakes_a_reader_that_would_look_much_later(
     asyncio.run(scene())
 
 
+PLANNED = (_BASE, _TICK, _READ)
+
+
 def test_what_a_position_costs_does_not_grow_with_the_log(log: DatabaseLog) -> None:
     asyncio.run(log.broker.head())
     columns = "version, epoch, place, salt, at, lo, hi, xip"
-    run(
-        log,
-        f"INSERT INTO realtime_tick (tick, last, {columns}) SELECT n, n, {columns} FROM realtime_tick, generate_series(1, 5000) n",
-    )  # noqa: E501, S608
+    many = f"SELECT n, n, {columns} FROM realtime_tick, generate_series(1, 5000) n"  # noqa: S608 - our own
+    run(log, f"INSERT INTO realtime_tick (tick, last, {columns}) {many}")
+
+    old = "SELECT (3 + n % 700)::text::xid8, repeat('x', 300) FROM generate_series(1, 50000) AS n"
+    run(log, f"INSERT INTO realtime_log (xid, body) {old}")
 
     def explain(made: PostgresJournal, connection: Connection) -> None:
-        plan = "\n".join(connection.execute(text(f"EXPLAIN {_BASE}"), {"offset": 4999}).scalars())
-        assert "Index Scan Backward using realtime_tick_last" in plan, plan
-        assert "Sort" not in plan, plan
+        connection.exec_driver_sql("VACUUM ANALYZE realtime_log")
+        values = {"offset": 4999, "known": 1, "salt": 1, "base": 4999, "most": 10}
+        base, tick, read_ = ("\n".join(connection.execute(text(f"EXPLAIN {each}"), values).scalars()) for each in PLANNED)
+        assert "Index Scan Backward using realtime_tick_last" in base, base
+        assert "Sort" not in base, base
+        for plan in (tick, read_):
+            assert re.search(r"Index Cond: .*xid >= ", plan), plan
+            assert not re.search(r"Filter: .*xid >= ", plan), plan
 
     journal(log, explain)
