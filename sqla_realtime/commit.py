@@ -91,7 +91,7 @@ class Commit:
 
     def in_doubt(self) -> Commit:
         """The same without a row of it: its channels have changed, or perhaps they have not."""
-        return Commit((), self.invalidated | {change.channel for change in self.changes}, self.origin)
+        return Commit((), self.invalidated | {change.channel for change in self.changes}, self.origin, self.orders)
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""

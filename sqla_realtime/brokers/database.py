@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.reader import Reader
@@ -59,19 +58,6 @@ class _Ticket:
         self.position, self.open = self.position or position, False
 
 
-_brokers: WeakSet[DatabaseBroker] = WeakSet()
-
-
-def _after_fork() -> None:
-    """A child must not use its parent's connections, and its threads are not there."""
-    for broker in _brokers:
-        broker.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class DatabaseBroker(Broker):
     """The tier for several processes: nothing that was committed is lost, whatever is killed, and there is one order.
 
@@ -87,7 +73,7 @@ class DatabaseBroker(Broker):
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._journals: dict[str, Journal] = {}
-        _brokers.add(self)
+        watch(self)
 
     def abandon(self) -> None:
         """In a forked child: begin anew, without a thread or a connection."""
@@ -137,7 +123,7 @@ class DatabaseBroker(Broker):
             asked = self._running().ask(_head)
             try:
                 head = asked.result(patience)
-            except Exception:
+            except Exception:  # whatever it is: the commit is in the log, and only where is not known
                 asked.cancel()
                 return False
             for ticket in awaited:

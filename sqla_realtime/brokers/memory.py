@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -19,9 +18,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.ring import Ring
 from sqla_realtime.commit import Commit, Entry, Position, new_epoch
 from sqla_realtime.history import Bounds
@@ -67,19 +66,6 @@ class _Place:
         self._broker._settle(self, self.commit.in_doubt())
 
 
-_brokers: WeakSet[MemoryBroker] = WeakSet()
-
-
-def _after_fork() -> None:
-    """Two processes must not give one position to different commits: clients would resume past some of them."""
-    for broker in _brokers:
-        broker.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
 class MemoryBroker(Broker):
     """The default tier: no service, no SQL; a restart of the process is a new epoch, and so is a fork.
 
@@ -98,7 +84,7 @@ class MemoryBroker(Broker):
         self._patience = patience
         self._clock = clock
         self._begin_epoch(bounds or Bounds())
-        _brokers.add(self)
+        watch(self)
 
     def _begin_epoch(self, bounds: Bounds) -> None:
         self._lock = threading.Lock()
@@ -106,7 +92,8 @@ class MemoryBroker(Broker):
         self._ring = Ring(Position(new_epoch(), 0), bounds, self._clock)
 
     def abandon(self) -> None:
-        """In a forked child: begin another log. What the parent's threads were about ends there."""
+        """In a forked child: begin another log. Two processes must not give one position to different commits, or clients would
+        resume past some of them; and what the parent's threads were about ends there."""
         self._begin_epoch(self._ring.bounds)
 
     def configure(self, bounds: Bounds, patience: float) -> None:

@@ -29,16 +29,16 @@ from sqla_realtime.errors import LogMissing, LogTooNew, LogUnsuitable, PositionG
 # How many ticks are read, and how many transactions' rows are deleted, at a time.
 READ, PURGE = 100, 5000
 # The first server that has what is needed: xid8, and functions on snapshots of it.
-OLDEST_SERVER = (13,)
-CHANNEL = "realtime_log"
+OLDEST_SERVER, CHANNEL = (13,), "realtime_log"
 
-# A boundary must outlive a crash, or what is told on its strength was never committed. Statistics of a table that is filled
-# and emptied all the time are always wrong: a sequential scan of it is never right, and nothing is worth being compiled.
+# A boundary must outlive a crash, or what is told on its strength was never committed; no time-out cuts short its wait for a
+# standby either. Statistics of a table that is filled and emptied all the time are always wrong: a sequential scan of it is
+# never right, and nothing is worth being compiled.
 _SETTINGS = (
     "SET synchronous_commit = on",
     "SET enable_seqscan = off",
     "SET jit = off",
-    "SET statement_timeout = '30s'",
+    "SET statement_timeout = 0",
     "SET lock_timeout = '5s'",
     "SET application_name = 'sqla_realtime'",
 )

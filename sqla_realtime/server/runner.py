@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from weakref import WeakSet
 
 from sqla_realtime.brokers.base import Broker
+from sqla_realtime.brokers.forks import watch
 from sqla_realtime.errors import PortInUse
 from sqla_realtime.hub.house import House
 from sqla_realtime.schema.registry import Registry
@@ -30,17 +30,6 @@ LOOK = 0.05
 # How many clients may come at once before the loop has looked: more have to knock again seconds later. The system
 # takes less where it is set to.
 BACKLOG = 4096
-
-_runners: WeakSet[Runner] = WeakSet()
-
-
-def _after_fork() -> None:
-    """A child must not hold the parent's port open: clients would connect to nobody."""
-    for runner in _runners:
-        runner.abandon()
-
-
-os.register_at_fork(after_in_child=_after_fork)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -150,7 +139,7 @@ class Runner:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise PortInUse(host=self._settings.host, port=self._settings.port) from None
-        _runners.add(self)
+        watch(self)
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
@@ -165,7 +154,7 @@ class Runner:
         self._thread.join(timeout + 5.0)
 
     def abandon(self) -> None:
-        """In a forked child: close what was inherited. The loop is left alone; the parent uses it."""
+        """In a forked child: close what was inherited, or clients would connect to nobody. The loop is the parent's."""
         for listening in self._sockets:
             listening.close()
         if self._broadcaster is not None:

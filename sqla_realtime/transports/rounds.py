@@ -77,7 +77,7 @@ class Rounds:
             self._everyone, self._visited = (), []  # who is gone by the next commit must not be kept until then
         try:
             return Pump.visit(pumps, first.editions, now)
-        except Exception:
+        except Exception:  # a codec's or a frame's; whoever missed it must not go on as if nothing were missing
             log.exception("A commit could not be written to some clients, which have to come back for it. [write-failed]")
             for pump in pumps:
                 pump.abort(CloseCode.SLOW_CONSUMER)

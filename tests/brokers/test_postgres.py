@@ -98,17 +98,9 @@ def planted(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     monkeypatch.setitem(journals._KINDS, "postgresql", request.param)
 
 
-@pytest.mark.parametrize("planted", [ById], indirect=True)
+@pytest.mark.parametrize("planted", [ById, BelowOldest], indirect=True)
 @pytest.mark.usefixtures("planted")
-def test_the_tests_find_a_log_that_is_read_by_id(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.brokers.contract.PATIENCE", 0.5)
-    with pytest.raises(TimeoutError):
-        slow_writer(log)
-
-
-@pytest.mark.parametrize("planted", [BelowOldest], indirect=True)
-@pytest.mark.usefixtures("planted")
-def test_the_tests_find_a_log_that_waits_for_the_oldest(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tests_find_both(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.brokers.contract.PATIENCE", 0.5)
     with pytest.raises(TimeoutError):
         slow_writer(log)
@@ -277,6 +269,17 @@ def test_what_is_purged_is_gone_and_nothing_else(log: DatabaseLog) -> None:
         assert left == 2
         assert await gone(log.other(), start)
         assert await read(log.other(), Position(start.epoch, start.offset + 3), 2) == [commit(4), commit(5)]
+
+    asyncio.run(scene())
+
+
+def test_rows_that_somebody_has_deleted_are_a_gap_and_no_silence(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        log.write(commit(1)).commit()
+        await log.broker.head()
+        run(log, "TRUNCATE realtime_log")
+        assert await gone(log.other(), start)
 
     asyncio.run(scene())
 

@@ -90,7 +90,7 @@ def write(url: str, seed: int) -> None:
         lethal[0] = dice.randrange(LETHAL) == 0
         try:
             _transact(sessions, dice)
-        except (DBAPIError, LogUnwritable):
+        except (DBAPIError, LogUnwritable):  # the database was away: the next transaction finds out whether it still is
             time.sleep(0.05)
 
 
