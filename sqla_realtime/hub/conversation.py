@@ -97,9 +97,9 @@ class Conversation:
         self._rights.doubt(concerned)
         self._wake()
 
-    def doubt_user(self, user: str) -> None:
-        """The same for all channels, once it is known again who a user is; for somebody else it does nothing."""
-        if self._rights.guest is None or self._rights.guest.id == user:
+    def doubt_user(self, user: str | None) -> None:
+        """The same for all channels, once it is known again who a user is, or anybody; for somebody else it does nothing."""
+        if user is None or self._rights.guest is None or self._rights.guest.id == user:
             self._rights.doubt(everything, stranger=True)
             self._wake()
 

@@ -41,16 +41,19 @@ class House:
         fix = refused.fix if self.explain else None
         connection.tell(Error(refused.code, refused.message, fix, channel, number))
 
-    def obey(self, order: Order) -> None:
-        """Do what a log says to all its servers."""
-        match order.kind:
-            case "revoke":
-                self.revoke(order.subject)
-            case "recheck":
-                self.recheck(order.subject)
+    def obey(self, order: Order | None) -> None:
+        """Do what a log says to all its servers; None where that may have been missed, so everybody is looked at again."""
+        match order:
+            case Order("recheck", channel):
+                self.recheck(channel)
+            case Order(_, user):
+                self.revoke(user)
+            case None:
+                self.revoke(None)
 
-    def revoke(self, user: str) -> None:
-        """Identify a user's connections again and ask for all their channels. Until then they are sent nothing."""
+    def revoke(self, user: str | None) -> None:
+        """Identify a user's connections again, or everybody's, and ask for all their channels. Until then they are sent
+        nothing."""
         for conversation in list(self.conversations):
             conversation.doubt_user(user)
 

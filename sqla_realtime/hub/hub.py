@@ -34,8 +34,8 @@ class Hub:
         self._bounds = bounds
         self._clock = clock
         self._post = post
-        # Whoever is told what the servers of the log are to do; before that nobody is here.
-        self.obey: Callable[[Order], None] = lambda order: None
+        # Does what a log says to all its servers, where it is one that says such; None: some of it may have been missed.
+        self.obey: Callable[[Order | None], None] = lambda order: None
         self._live: dict[str, dict[Connection, None]] = {}
         self._flights: dict[str, Flight] = {}
         self._held: dict[Connection, Held] = {}
@@ -86,6 +86,7 @@ class Hub:
         for flight in self._flights.values():
             flight.spoiled = True
         self._reset(frozenset(self._live))
+        self.obey(None)
 
     def resume(self, connection: Connection, number: int | None, channels: Mapping[str, str], after: Position) -> list[str]:
         """Bring channels (name to pattern) from a position to the hub's; returns those that need a snapshot instead.

@@ -61,7 +61,8 @@ class Broadcaster:
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
         )
-        self.hub.obey = house.obey
+        if broker.shared:
+            self.hub.obey = house.obey
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher)

@@ -699,9 +699,11 @@ def test_a_hub_that_forgets_what_came_during_the_read_fails_it(monkeypatch: pyte
 def test_orders_are_obeyed_where_they_stand_and_no_client_hears_of_them() -> None:
     hub, client = make_hub(), Client()
     join(hub, client, "a")
-    obeyed: list[tuple[Order, int]] = []
+    obeyed: list[tuple[Order | None, int]] = []
     hub.obey = lambda order: obeyed.append((order, hub.position.offset))
     hub.dispatch(entry(1, put("a", 1)))
     hub.dispatch(Entry(at(2), Commit((), orders=(Order("revoke", "7"),))))
     assert obeyed == [(Order("revoke", "7"), 2)]
     assert [message["commit"] for message in client.heard()] == ["e.1"]
+    hub.jump(at(9))
+    assert obeyed[1:] == [(None, 9)], "what was jumped over may have been orders"
