@@ -68,10 +68,11 @@ _TICK = text(
         SELECT tick + 1, version, epoch, place, :salt, last + count,
                pg_snapshot_xmin(s), pg_snapshot_xmax(s), ARRAY(SELECT pg_snapshot_xip(s))
         FROM latest, now, news WHERE count > 0 AND hi <= pg_snapshot_xmax(s)
-        ON CONFLICT DO NOTHING RETURNING last
+        ON CONFLICT DO NOTHING RETURNING tick, salt, last
     )
-    SELECT tick, epoch, coalesce((SELECT last FROM made), last) AS last, count > 0 AND NOT EXISTS (SELECT FROM made) AS beaten,
-           hi > pg_snapshot_xmax(s) AS back, (SELECT salt FROM realtime_tick WHERE tick = :known) AS salt
+    SELECT epoch, tick AS latest, coalesce((SELECT tick FROM made), tick) AS tick, hi > pg_snapshot_xmax(s) AS back,
+           coalesce((SELECT salt FROM made), salt) AS salt, (SELECT salt FROM realtime_tick WHERE tick = :known) AS known,
+           coalesce((SELECT last FROM made), last) AS last, count > 0 AND NOT EXISTS (SELECT FROM made) AS beaten
     FROM latest, now, news
     """
 )
@@ -94,7 +95,7 @@ _OLDEST = text(
 _BASE = text("SELECT tick, epoch FROM realtime_tick WHERE last <= :offset ORDER BY last DESC, tick DESC LIMIT 1")
 _READ = text(
     """
-    SELECT t.tick, t.epoch, t.salt, t.before, t.last, e.xid, e.body
+    SELECT t.tick, t.epoch, t.before, t.last, e.xid, e.body
     FROM (
         SELECT *, lag(hi) OVER w AS from_xid, lag(xip) OVER w AS late, lag(last) OVER w AS before
         FROM (SELECT * FROM realtime_tick WHERE tick >= :base ORDER BY tick LIMIT :most) AS found
@@ -129,7 +130,7 @@ class PostgresJournal(Journal):
     announces = True
 
     def __init__(self) -> None:
-        # The last tick that was read, and its salt.
+        # The last tick that is known, and its salt.
         self._mark: tuple[int, int] | None = None
         # Whether the connection listens, and whether it has heard anything: that comes with the answer to any statement.
         self._attending = self._heard = False
@@ -174,6 +175,7 @@ class PostgresJournal(Journal):
             elif row.back or (self._mark is not None and not _is_known(row, *self._mark)):
                 self._renew(connection, row.epoch, self._place(connection))
             elif not row.beaten:  # somebody else made it, perhaps from an earlier moment
+                self._mark = (row.tick, row.salt)
                 return Position(row.epoch, row.last)
 
     def _renew(self, connection: Connection, before: str, place: str) -> None:
@@ -224,8 +226,6 @@ class PostgresJournal(Journal):
         found: list[Written] = []
         for _, tick in groupby(rows, key=lambda row: row.tick):
             found += self._of_tick(list(tick), after)
-        if rows:
-            self._mark = (rows[-1].tick, rows[-1].salt)
         return [each for each in found if each.position.offset > after.offset]
 
     @staticmethod
@@ -246,5 +246,5 @@ class PostgresJournal(Journal):
 
 
 def _is_known(row: Any, number: int, salt: int) -> bool:
-    """Whether the last tick that was read is still what it was, or has been purged, and not taken back."""
-    return bool(row.salt == salt or (row.salt is None and row.tick >= number))
+    """Whether the last tick that was known is still what it was, or has been purged, and not taken back."""
+    return bool(row.known == salt or (row.known is None and row.latest >= number))

@@ -30,7 +30,7 @@ _OLDEST = text(
     "SELECT min(id) FROM realtime_log WHERE id > :last - :count AND at >= (julianday('now') - 2440587.5) * 86400.0 - :age"
 )
 _SALT = text("SELECT xid FROM realtime_log WHERE id = :id")
-_READ = text("SELECT id, xid, body FROM realtime_log WHERE id > :after ORDER BY id LIMIT :most")
+_READ = text("SELECT id, body FROM realtime_log WHERE id > :after ORDER BY id LIMIT :most")
 _PURGE = text(
     "DELETE FROM realtime_log WHERE id IN (SELECT id FROM realtime_log "
     "WHERE at < (julianday('now') - 2440587.5) * 86400.0 - :age ORDER BY id LIMIT :most)"
@@ -49,8 +49,8 @@ class SqliteJournal(Journal):
         # The look that says whether anybody else has committed since, and what was found out at the last of them.
         self._seen: object = None
         self._head: Position | None = None
-        # The last transaction that was read, and its salt.
-        self._mark: tuple[int, int] | None = None
+        # The last transaction that was known, and its salt where it was still there.
+        self._mark: tuple[int, int | None] | None = None
         self._file: tuple[int, int] | None = None
 
     def prepare(self, connection: Connection) -> None:
@@ -79,16 +79,17 @@ class SqliteJournal(Journal):
                 self._mark = None
                 return self.head(connection)
             self._head, self._seen = head, seen
+            self._mark = head.offset, connection.execute(_SALT, {"id": head.offset}).scalar()
         return self._head
 
     def _is_another(self, connection: Connection, head: Position) -> bool:
-        """Whether the last transaction that was read is not in this file, or is another one."""
+        """Whether the last transaction that was known is not in this file, or is another one. It may have been purged."""
         if self._mark is None:
             return False
         number, salt = self._mark
         if head.offset < number:
             return True
-        return connection.execute(_SALT, {"id": number}).scalar() not in (salt, None)
+        return salt is not None and connection.execute(_SALT, {"id": number}).scalar() not in (salt, None)
 
     def announce(self, connection: Connection) -> None:
         """Nobody can be told."""
@@ -103,8 +104,6 @@ class SqliteJournal(Journal):
         rows: Sequence[Any] = connection.execute(_READ, {"after": after.offset, "most": READ}).all()
         if rows[0].id != after.offset + 1 if rows else last > after.offset:
             raise PositionGone(position=after)
-        if rows:
-            self._mark = (rows[-1].id, rows[-1].xid)
         return [Written(Position(after.epoch, row.id), [row.body]) for row in rows]
 
     def add(self, connection: Connection, body: str) -> None:

@@ -319,6 +319,18 @@ def test_a_boundary_that_was_taken_back_is_noticed_by_whoever_has_seen_it(log: D
     asyncio.run(scene())
 
 
+def test_so_it_is_by_whoever_has_only_asked_where_the_end_is(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        log.write(commit(1)).commit()
+        before = await log.broker.head()
+        assert before.offset == start.offset + 1
+        run(log, "DELETE FROM realtime_tick WHERE tick = (SELECT max(tick) FROM realtime_tick)")
+        assert (await log.broker.head()).epoch != before.epoch
+
+    asyncio.run(scene())
+
+
 def test_an_idle_reader_asks_less_than_five_times_a_second(log: DatabaseLog) -> None:
     asked: list[object] = []
     engine = journals.own_engine(log.engine)

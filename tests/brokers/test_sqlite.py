@@ -117,6 +117,20 @@ def test_a_file_that_was_put_back_is_another_epoch_for_whoever_was_there(log: Da
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("more", [1, 2, 5], ids=["shorter", "as long", "longer"])
+def test_so_it_is_for_a_reader_that_has_only_asked_where_the_end_is(log: DatabaseLog, more: int) -> None:
+    async def scene() -> None:
+        for number in range(2):
+            log.write(commit(number)).commit()
+        before = await log.broker.head()
+        run(log, "DELETE FROM realtime_log", "UPDATE sqlite_sequence SET seq = 0")
+        for number in range(more):
+            log.write(commit(10 + number)).commit()
+        assert (await log.broker.head()).epoch != before.epoch
+
+    asyncio.run(scene())
+
+
 def put_back(file: Path, backup: Path) -> None:
     """Replace a database by what it was before its log had anything."""
     with sqlite3.connect(file) as source, sqlite3.connect(backup) as target:
