@@ -28,7 +28,7 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle faults fuzz bench clean browser nginx client-tests panels
+.PHONY: help demo test oldest check format oracle faults fuzz bench clean browser servers client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -37,7 +37,7 @@ demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=500
 	@sh scripts/panels.sh '$(MAKE)'
 	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
 
-test: $(VENV)/.installed-test $(OLDEST)/.installed browser nginx check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
+test: $(VENV)/.installed-test $(OLDEST)/.installed browser servers check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
 	@sh scripts/beside.sh '$(MAKE) --no-print-directory oldest' '$(BIN)/python -m pytest -q -m beside' \
 		-- $(BIN)/python -m pytest -m 'not beside'
 
@@ -70,7 +70,7 @@ bench: $(VENV)/.installed-bench  ## measure on this machine; each benchmark prin
 	@for file in $(BENCHMARKS); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean:  ## remove what these commands made, .venv included
-	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built .nginx benchmarks/fanout/.built benchmarks/fanout/peers/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules $(PANELS)/built .debian benchmarks/fanout/.built benchmarks/fanout/peers/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 client-tests: $(VENV)/.installed-test node_modules/.installed
@@ -82,8 +82,8 @@ browser:
 
 panels: $(PANELS)/built/.stamp
 
-nginx:
-	@sh scripts/nginx.sh
+servers:
+	@sh scripts/debian.sh nginx nginx
 
 # A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml

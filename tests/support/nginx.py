@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, free_ports
+from tests.support.debian import program
+from tests.support.processes import free_ports
 
-PLACES = ("nginx", "/usr/sbin/nginx", str(ROOT / ".nginx/usr/sbin/nginx"))
 PATIENCE = 20.0
 
 # All that a WebSocket needs is said; everything else is nginx's default: a response is buffered, the server is asked in
@@ -50,18 +49,13 @@ http {{
 @contextmanager
 def nginx(folder: Path, server: int, more: str = "") -> Iterator[int]:
     """A proxy of the server on this port; gives the port of its own. ``more`` is configuration for all but WebSockets."""
-    binary = next(filter(None, map(shutil.which, PLACES)), None)
-    if binary is None:
-        missing = "NO NGINX, so nothing was seen through one: run `sh scripts/nginx.sh`, or install it."
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+    binary = program("nginx")
     [port] = free_ports(1)
     # Its workers would otherwise be somebody to whom the folder is closed.
     user = "user root root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(CONFIGURATION.format(user=user, port=port, server=server, more=more))
-    command = [binary, "-p", str(folder), "-c", "nginx.conf", "-e", "errors.log"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+    command = [binary.path, "-p", str(folder), "-c", "nginx.conf", "-e", "errors.log"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, env=binary.environment) as process:
         try:
             _wait(process, port, folder / "errors.log")
             yield port
