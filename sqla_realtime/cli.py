@@ -32,14 +32,13 @@ def check(app: str) -> None:
 @main.command()
 @click.option("--app", required=True, help="The application's Realtime, written module:realtime.")
 def migrate(app: str) -> None:
-    """Make the tables of the log in the application's database, where they are not there yet."""
+    """Make the tables of the log in the application's database, and the triggers of watched ones, where they are missing."""
     realtime = _load(app)
     try:
-        engine = realtime.engine
+        names = realtime.migrate()
     except RealtimeError as error:
         raise click.ClickException(str(error)) from error
-    realtime.metadata.create_all(engine)
-    click.echo(f"{', '.join(realtime.metadata.tables)} are in {engine.url.render_as_string()}")
+    click.echo(f"{', '.join(names)} are in {realtime.engine.url.render_as_string()}")
 
 
 @main.command()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Engine, MetaData
+from sqlalchemy import ColumnElement, Engine, MetaData, Table
 from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.base import Broker
@@ -17,10 +17,12 @@ from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.capture.hooks import Hooks
+from sqla_realtime.capture.interpreter import Interpreter
 from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
-from sqla_realtime.errors import BadSetting, LogUnsuitable, NotEnabled
+from sqla_realtime.capture.watched import complete, watch
+from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
@@ -58,7 +60,7 @@ class Realtime(Lifecycle):
     def _make_broker(self) -> Broker:
         settings = self.settings
         if settings.broker == "database":
-            return DatabaseBroker(lambda: self.engine, settings.bounds, settings.commit_patience)
+            return DatabaseBroker(lambda: self.engine, settings.bounds, settings.commit_patience, Interpreter(self._registry))
         return MemoryBroker(settings.bounds, settings.commit_patience)
 
     @property
@@ -89,6 +91,13 @@ class Realtime(Lifecycle):
     def metadata(self) -> MetaData:
         """The tables of the log, for ``broker="database"``: ``realtime.metadata.create_all(engine)``."""
         return metadata
+
+    def migrate(self) -> list[str]:
+        """Make what the log needs and the database has not got yet: its tables, and the triggers of watched ones. Answers
+        with the names of all these tables. Raises NotEnabled and LogUnsuitable, and what the database raises."""
+        with self.engine.begin() as connection:
+            metadata.create_all(connection)
+            return [*metadata.tables, *complete(connection, self._registry)]
 
     def publish(
         self,
@@ -131,6 +140,14 @@ class Realtime(Lifecycle):
             self._hooks.watch(publication)
             made.append(publication)
         return tuple(made)
+
+    def watch(self, *models: type[Any] | Table, without: Collection[str] = ()) -> None:
+        """Have triggers put into the log what anybody writes into the tables of these models: raw SQL, other programs,
+        cascades. PostgreSQL only. ``without`` are columns that are not to be in the log. ``create_all`` makes them with the
+        tables, or a migration does (docs/processes.md). Raises LogUnsuitable, NotMapped and NotWatchable."""
+        if not self.shares:
+            raise LogUnsuitable(reason="triggers write into it", remedy='Say Realtime(broker="database"), then watch().')
+        watch(models, without)
 
     def channel(self, pattern: str) -> Callable[[F], F]:
         """Decorates the rule of who may join the channels of a pattern: ``rule(user, **parameters) -> bool``.
@@ -199,14 +216,8 @@ class Realtime(Lifecycle):
         return writing(self._broker, connection)
 
     def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
-        """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``."""
-        if self.settings.secret is None:
-            raise BadSetting(
-                name="secret",
-                source="settings",
-                reason="tokens can't be signed without one",
-                remedy="Set REALTIME_SECRET.",
-            )
+        """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``;
+        raises BadSetting without."""
         return sign(self.settings.secret, self.settings.algorithm, user_id, expires_in, claims)
 
     def configure(self, config: Mapping[str, Any], **application: Any) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
+from sqla_realtime.brokers.entries import Interpreter
 from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of
@@ -61,13 +62,21 @@ class _Ticket:
 class DatabaseBroker(Broker):
     """The tier for several processes: nothing that was committed is lost, whatever is killed, and there is one order.
 
-    ``engine`` finds the engine of the application's database, when it is needed first.
+    ``engine`` finds the engine of the application's database, when it is needed first. ``interpreter`` makes
+    commits of what triggers have written.
     """
 
     shared = True
 
-    def __init__(self, engine: Callable[[], Engine], bounds: Bounds | None = None, patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        bounds: Bounds | None = None,
+        patience: float = 10.0,
+        interpreter: Interpreter | None = None,
+    ) -> None:
         self._engine = engine
+        self._interpreter = interpreter
         self._bounds = bounds or Bounds()
         self._patience = patience
         self._lock = threading.Lock()
@@ -157,7 +166,7 @@ class DatabaseBroker(Broker):
     def _running(self) -> Reader:
         with self._lock:
             if self._reader is None:
-                self._reader = Reader(self._engine, self._bounds)
+                self._reader = Reader(self._engine, self._bounds, self._interpreter)
             return self._reader
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.bell import Bell
-from sqla_realtime.brokers.entries import entries_of
+from sqla_realtime.brokers.entries import Interpreter, entries_of
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of, own_engine
 from sqla_realtime.brokers.ring import Ring
@@ -40,8 +40,9 @@ class Reader:
     """Any thread, but for the underscored, which are the reader's own thread's. It looks only while somebody follows, and
     comes back by itself when the database was away; ``failure`` is then why."""
 
-    def __init__(self, engine: Callable[[], Engine], bounds: Bounds) -> None:
+    def __init__(self, engine: Callable[[], Engine], bounds: Bounds, interpreter: Interpreter | None) -> None:
         self._find = engine
+        self._interpreter = interpreter
         self._engine: Engine | None = None
         # Kept from one connection to the next: it knows what has been read.
         self._journal: Journal | None = None
@@ -105,7 +106,7 @@ class Reader:
             head = journal.head(connection)
             if after.epoch != head.epoch or after.offset > head.offset:
                 raise PositionGone(position=after)
-            return entries_of(journal.read(connection, after), after)
+            return entries_of(journal.read(connection, after), after, connection, self._interpreter)
 
         return await asyncio.wrap_future(self.ask(question))
 
@@ -132,6 +133,8 @@ class Reader:
                 with self._engine.connect() as connection:
                     self._journal = self._journal or journal_of(connection.dialect.name)
                     self._journal.prepare(connection)
+                    if self._interpreter is not None:
+                        self._interpreter.ready(connection)
                     tries, self.failure = 0, None
                     self._serve(self._journal, connection)
             except ConfigurationError as error:
@@ -213,7 +216,8 @@ class Reader:
             self._ring.begin(head)
         try:
             while self._ring.head.offset < head.offset:
-                found = entries_of(journal.read(connection, self._ring.head), self._ring.head)
+                written = journal.read(connection, self._ring.head)
+                found = entries_of(written, self._ring.head, connection, self._interpreter)
                 if not found:
                     break
                 self._news_at = time.monotonic()

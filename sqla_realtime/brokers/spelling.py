@@ -1,11 +1,15 @@
 """A commit as it is kept in a database: JSON text in UTF-8. The records in it are the very bytes that were made of the rows.
 
+What a trigger has written is a table's rows instead, as the database spells them (see triggers).
+
 Whatever does not read as one is none: nothing is evaluated, and nobody is sent a part of it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from sqla_realtime.commit import Cause, Change, ChangeType, Commit, Order
@@ -18,6 +22,19 @@ _CAUSES = frozenset({"enter", "leave", None})
 
 class Unreadable(ValueError):
     """These bytes are no commit of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one statement did to a table, as a trigger saw it: its rows before and after, by column. ``many``: too many to
+    be written down. ``body`` is the text that it was read from, because JSON's numbers are more exact than Python's."""
+
+    schema: str
+    table: str
+    gone: Sequence[dict[str, Any]]
+    come: Sequence[dict[str, Any]]
+    many: bool
+    body: str
 
 
 def spell(commit: Commit) -> bytes:
@@ -34,19 +51,28 @@ def spell(commit: Commit) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def read(text: bytes) -> Commit:
-    """The commit that was spelled so. Raises Unreadable."""
+def read(text: str) -> Commit | Rows:
+    """The commit, or the rows, spelled so. Raises Unreadable."""
     try:
         value = json.loads(text)
         if value["v"] != VERSION:
             raise Unreadable(f"version {value['v']!r}")
-        origin = value["origin"]
-        if not (origin is None or isinstance(origin, str)):
-            raise Unreadable("origin")
-        changes, orders = tuple(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
-        return Commit(changes, frozenset(map(_text, value["invalidated"])), origin, orders)
+        return _rows(value, text) if "table" in value else _commit(value)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise Unreadable(str(error)) from error
+
+
+def _commit(value: Any) -> Commit:
+    origin = value["origin"]
+    if not (origin is None or isinstance(origin, str)):
+        raise Unreadable("origin")
+    changes, orders = tuple(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
+    return Commit(changes, frozenset(map(_text, value["invalidated"])), origin, orders)
+
+
+def _rows(value: Any, body: str) -> Rows:
+    gone, come = ([dict(row) for row in value[name] or ()] for name in ("gone", "come"))
+    return Rows(_text(value["schema"]), _text(value["table"]), gone, come, value["many"] is True, body)
 
 
 def _spelled(change: Change) -> list[Any]:

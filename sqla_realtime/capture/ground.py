@@ -26,7 +26,8 @@ DEFINES = re.compile(r"\s*(?:CREATE|ALTER|DROP|RENAME|REPLACE)\b", re.IGNORECASE
 # A constraint with ON CONFLICT IGNORE makes nothing of an INSERT.
 _SQLITE_TRIGGER = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' OR sql LIKE '%ON%CONFLICT%')"
 _POSTGRES_TRIGGER = (
-    "SELECT EXISTS (SELECT FROM pg_trigger WHERE NOT tgisinternal) OR EXISTS ("
+    "SELECT EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
+    " WHERE NOT tgisinternal AND proname <> 'realtime_capture') OR EXISTS ("
     "SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'"
     " AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace))"
 )

@@ -40,7 +40,7 @@ class Relations:
         """
         whole = dict(net)
         for publication, embed in self._embeds():
-            touched = {key[1]: touch for key, touch in whole.items() if _shows(embed, touch)}
+            touched = {key[1]: touch for key, touch in whole.items() if shows(embed, touch)}
             if not touched:
                 continue
             if not self._wants(publication.pattern.text) or not all(map(_told(embed), touched.values())):
@@ -103,7 +103,7 @@ def _before(embed: Embed, touches: Iterable[Touch]) -> list[Key]:
     return [key for key in found if None not in key]
 
 
-def _shows(embed: Embed, touch: Touch) -> bool:
+def shows(embed: Embed, touch: Touch) -> bool:
     """Whether what was touched is among what the relationship shows."""
     if not touch.subject.isa(embed.related):
         return False

@@ -49,11 +49,11 @@ def tell(rows: Iterable[Row], publications: Sequence[Publication], told: Told, d
     """Add every change of these rows, with its place in the transaction; adds to ``doubt`` what can't be told."""
     for row in rows:
         for publication in publications:
-            places = _places(publication, row)
-            if places is None:
+            found_places = places(publication, row)
+            if found_places is None:
                 doubt.add(publication.pattern.text)
                 continue
-            old, new = places
+            old, new = found_places
             try:
                 found = _simple(publication, row, old, new)
                 if found is None:
@@ -65,7 +65,7 @@ def tell(rows: Iterable[Row], publications: Sequence[Publication], told: Told, d
                 doubt.update(old, new)
 
 
-def _places(publication: Publication, row: Row) -> tuple[Collection[str], Collection[str]] | None:
+def places(publication: Publication, row: Row) -> tuple[Collection[str], Collection[str]] | None:
     """The channels that the row was in and is in, or None where that can't be told."""
     try:
         was = row.touch.subject

@@ -3,7 +3,7 @@
 ::
 
     RealtimeError
-    ├── DeclarationError        raised by publish(), channel(), enable(): the mistake is in the application's code
+    ├── DeclarationError        raised by publish(), channel(), enable(), watch(): the mistake is in the application's code
     │   ├── NotMapped               not-mapped
     │   ├── SchemaMissing           no-schema
     │   ├── SchemaMismatch          schema-mismatch
@@ -18,7 +18,8 @@
     │   ├── PublishedTwice          published-twice
     │   ├── BadRule                 bad-rule
     │   ├── RuleTwice               rule-twice
-    │   └── NotEnableable           not-enableable
+    │   ├── NotEnableable           not-enableable
+    │   └── NotWatchable            not-watchable
     ├── ConfigurationError      raised by Settings, start(), init_app(): the mistake is in the configuration
     │   ├── BadSetting              bad-setting
     │   ├── WeakSecret              weak-secret
@@ -57,6 +58,7 @@ from sqla_realtime.errors.declaration import (
     DeclarationError,
     NotEnableable,
     NotMapped,
+    NotWatchable,
     OverlappingPatterns,
     PublishedTwice,
     RuleTwice,
@@ -94,6 +96,7 @@ __all__ = [
     "NotEnableable",
     "NotEnabled",
     "NotMapped",
+    "NotWatchable",
     "OverlappingPatterns",
     "PortInUse",
     "PositionGone",

@@ -133,3 +133,11 @@ class NotEnableable(DeclarationError):
         "Pass a sessionmaker, scoped_session, async_sessionmaker, a Session or an instance, a subclass of AsyncSession or an "
         "instance, or Flask-SQLAlchemy's db."
     )
+
+
+class NotWatchable(DeclarationError):
+    """A table that triggers can't write into the log."""
+
+    code = "not-watchable"
+    message = "{model} can't be watched: {reason}."
+    fix = "{remedy}"

@@ -53,7 +53,7 @@ class Publication:
         read: Read = "stored",
     ) -> None:
         self.model = model
-        self.mapper = _mapper(model)
+        self.mapper = mapper_of(model)
         if schema is None:
             raise SchemaMissing(model=model.__name__, draft=draft_schema(self.mapper))
         if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
@@ -130,7 +130,8 @@ def _equals(attribute: Any, value: Any) -> ColumnElement[bool]:
     return equal
 
 
-def _mapper(model: object) -> Mapper[Any]:
+def mapper_of(model: object) -> Mapper[Any]:
+    """The mapper of a mapped class. Raises NotMapped."""
     try:
         mapper = inspect(model)
     except NoInspectionAvailable:

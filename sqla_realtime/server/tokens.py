@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 
+from sqla_realtime.errors import BadSetting
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 
@@ -24,8 +25,11 @@ class Identity:
     claims: Mapping[str, Any]
 
 
-def sign(secret: str, algorithm: str, user_id: object, expires_in: float, claims: Mapping[str, Any]) -> str:
-    """A token for a user, good for so many seconds."""
+def sign(secret: str | None, algorithm: str, user_id: object, expires_in: float, claims: Mapping[str, Any]) -> str:
+    """A token for a user, good for so many seconds. Raises BadSetting where there is nothing to sign with."""
+    if secret is None:
+        reason = "tokens can't be signed without one"
+        raise BadSetting(name="secret", source="settings", reason=reason, remedy="Set REALTIME_SECRET.")
     payload = {**claims, "sub": str(user_id), "exp": int(time.time() + expires_in)}
     return jwt.encode(payload, secret, algorithm=algorithm)
 

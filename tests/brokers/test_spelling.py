@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqla_realtime.brokers.spelling import Unreadable, read, spell
+from sqla_realtime.brokers.spelling import Rows, Unreadable, read, spell
 from sqla_realtime.commit import Change, Commit, Order
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -37,21 +37,38 @@ COMMITS = st.builds(
 
 @given(COMMITS)
 def test_it_comes_back_as_it_was(commit: Commit) -> None:
-    assert read(spell(commit)) == commit
+    assert read(spell(commit).decode()) == commit
 
 
-def damaged(**parts: Any) -> bytes:
+def rows(**parts: Any) -> str:
+    return json.dumps({"v": 1, "schema": "s", "table": "t", "gone": None, "come": [{"id": 1}], "many": False, **parts})
+
+
+def test_what_a_trigger_has_written_is_rows_of_a_table() -> None:
+    assert read(rows()) == Rows("s", "t", [], [{"id": 1}], many=False, body=rows())
+    assert read(rows(gone=[{"id": 1}], come=None, many=True)) == Rows(
+        "s", "t", [{"id": 1}], [], many=True, body=rows(gone=[{"id": 1}], come=None, many=True)
+    )
+
+
+@pytest.mark.parametrize("parts", [{"v": 2}, {"schema": None}, {"table": 5}, {"gone": 5}, {"come": ["x"]}])
+def test_rows_that_are_none_are_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        read(rows(**parts))
+
+
+def damaged(**parts: Any) -> str:
     value = {"v": 1, "changes": [["c", "create", "Row", "1", "{}", [], None]], "invalidated": [], "origin": None}
-    return json.dumps({**value, **parts}).encode()
+    return json.dumps({**value, **parts})
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        b"",
-        b"[]",
-        b"{}",
-        b"\xff",
+        "",
+        "[]",
+        "{}",
+        "\\ud800",
         damaged(v=2),
         damaged(origin=5),
         damaged(invalidated=[5]),
@@ -66,6 +83,6 @@ def damaged(**parts: Any) -> bytes:
         damaged(changes=[["c", "create", "Row", "1", "{}", []]]),
     ],
 )
-def test_what_is_no_commit_is_refused(text: bytes) -> None:
+def test_what_is_no_commit_is_refused(text: str) -> None:
     with pytest.raises(Unreadable):
         read(text)

@@ -14,9 +14,10 @@ from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript
-from sqlalchemy import Connection, Engine, MetaData, inspect, text
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, inspect, text
 
 from sqla_realtime.brokers.tables import metadata
+from sqla_realtime.brokers.triggers import declare
 from sqla_realtime.integrations.alembic import CreateRealtimeLog, DropRealtimeLog
 from tests.support.databases import postgres_engine, sqlite_engine
 
@@ -87,8 +88,67 @@ def test_it_can_be_written_as_sql() -> None:
     written = io.StringIO()
     context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True, "output_buffer": written})
     Operations(context).create_realtime_log()  # type: ignore[attr-defined]
+    Operations(context).watch_table("page", schema="our")  # type: ignore[attr-defined]
+    for statement in ('AFTER INSERT ON "our"."page"', "EXECUTE FUNCTION realtime_capture()"):
+        assert statement in written.getvalue()
     for statement in ("CREATE TABLE realtime_log", "CREATE INDEX realtime_log_xid", "autovacuum_vacuum_threshold"):
         assert statement in written.getvalue()
+
+
+@pytest.fixture
+def watching() -> Iterator[tuple[Engine, MetaData]]:
+    """A PostgreSQL with the log, and a table that is declared to be watched."""
+    with postgres_engine() as engine:
+        metadata.create_all(engine)
+        tables = MetaData()
+        declare(Table("page", tables, Column("id", Integer, primary_key=True), Column("pin", Integer)), ["pin"])
+        yield engine, tables
+
+
+def triggers(connection: Connection) -> list[tuple[str, str]]:
+    """All that the database knows about them."""
+    query = "SELECT pg_get_triggerdef(t.oid), pg_get_functiondef(tgfoid) FROM pg_trigger t WHERE NOT tgisinternal ORDER BY 1"
+    return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_a_watched_table_is_the_same_by_migration_and_by_create_all_and_its_reverse_leaves_nothing(
+    watching: tuple[Engine, MetaData],
+) -> None:
+    engine, tables = watching
+    with engine.begin() as connection:
+        tables.create_all(connection)
+        wanted = triggers(connection)
+        assert len(wanted) == 4
+        run: Any = Operations(MigrationContext.configure(connection))
+        run.unwatch_table("page")
+        assert triggers(connection) == []
+        run.watch_table("page", without=["pin"])
+        assert triggers(connection) == wanted
+        run.unwatch_table("page")
+        run.drop_realtime_log()
+        assert connection.execute(text("SELECT count(*) FROM pg_proc WHERE proname = 'realtime_capture'")).scalar() == 0
+        assert inspect(connection).get_table_names() == ["page"]
+
+
+def test_autogenerate_watches_what_is_declared_and_only_that(watching: tuple[Engine, MetaData]) -> None:
+    engine, tables = watching
+
+    def rendered(connection: Connection) -> tuple[str, str]:
+        script = produce_migrations(MigrationContext.configure(connection), tables)
+        assert script.upgrade_ops is not None
+        assert script.downgrade_ops is not None
+        return render_python_code(script.upgrade_ops), render_python_code(script.downgrade_ops)
+
+    with engine.begin() as connection:
+        up, down = rendered(connection)
+        assert up.index("op.create_table") < up.index("op.watch_table('page', without=['pin'])")
+        assert down.index("op.unwatch_table('page', without=['pin'])") < down.index("op.drop_table")
+        tables.create_all(connection)
+        assert "watch" not in "".join(rendered(connection))
+        tables.tables["page"].info.clear()
+        up, down = rendered(connection)
+        assert "op.unwatch_table('page')" in up
+        assert "op.watch_table('page')" in down
 
 
 def test_the_environment_of_the_project_runs(empty: Engine) -> None:

@@ -36,7 +36,7 @@ def logged(engine: Engine) -> list[list[str]]:
     with engine.connect() as connection:
         bodies = connection.execute(text("SELECT body FROM realtime_log ORDER BY id")).scalars().all()
     return [
-        [change.record.decode().split('"title":"')[1].split('"')[0] for change in read(body.encode()).changes if change.record]
+        [change.record.decode().split('"title":"')[1].split('"')[0] for change in read(body).changes if change.record]
         for body in bodies
     ]
 
