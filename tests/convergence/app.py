@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 from typing import Any
@@ -59,9 +60,14 @@ class App:
         self.realtime.publish(Pair, schema=PairOut, channel="pairs", join=anyone)
         self.realtime.channel("mine/{owner}")(self._may_see)
         self.realtime.enable(self.sessions)
+        # Who writes: an enabled Session, and where the tables are watched also one that nobody listens to.
+        self.writers = [self.sessions]
+        if os.environ.get("ORACLE_WATCHED"):
+            self.realtime.watch(Note, Pair)
+            self.writers.append(sessionmaker(self.engine))
         Base.metadata.create_all(self.engine)
         if self.realtime.shares:  # REALTIME_BROKER=database
-            self.realtime.metadata.create_all(self.engine)
+            self.realtime.migrate()
         with self.sessions.begin() as session:
             for number in (1, 2):
                 session.merge(Pair(id=number, stamp=0))
@@ -72,7 +78,7 @@ class App:
             return user is not None and user.id == owner and session.get(Ban, owner) is None
 
     def write(self, seed: object, count: int, threads: int) -> dict[str, int]:
-        return play(self.sessions, seed, count, threads)
+        return play(self.writers, seed, count, threads)
 
     def restart(self) -> None:
         self.realtime.stop()

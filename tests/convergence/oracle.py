@@ -1,8 +1,9 @@
 """Plays random steps on clients of all transports: `python -m tests.convergence.oracle [KIND] [STEPS] [SEED]`.
 
 KIND is the database, and where the log is: sqlite or postgres with a log in memory, shared-sqlite or shared-postgres with one
-in the database. A seed decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played
-alone with STEPS=1. `python -m tests.convergence.oracle faults` plants each fault in turn.
+in the database; watched-postgres has triggers besides, and writers that nobody listens to. A seed decides the steps; how
+threads and sockets interleave is the machine's. A seed that failed is played alone with STEPS=1.
+`python -m tests.convergence.oracle faults` plants each fault in turn.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.convergence.shown import Lie
 from tests.convergence.world import World
 from tests.support.databases import postgres_engine
 
-KINDS = ("sqlite", "postgres", "shared-sqlite", "shared-postgres")
+KINDS = ("sqlite", "postgres", "shared-sqlite", "shared-postgres", "watched-postgres")
 # Steps of one seed: what happens to the clients, and the transactions meanwhile.
 ACTIONS, TRANSACTIONS = 30, 60
 
@@ -115,9 +116,9 @@ async def disturb_while(world: World, dice: random.Random, writing: asyncio.Futu
 async def run(kind: str, seeds: range, fault: str | None = None, seconds: float = float("inf")) -> str:
     """Play seeds, for so long. Raises Lie with the seed."""
     start, steps = time.monotonic(), 0
-    shared = kind.startswith("shared-")
-    with database(kind.removeprefix("shared-")) as url:
-        async with World(url, fault, "database" if shared else "memory") as world:
+    tier, _, base = kind.rpartition("-")
+    with database(base) as url:
+        async with World(url, fault, "database" if tier else "memory", watched=tier == "watched") as world:
             for seed in seeds:
                 try:
                     await play(world, seed)

@@ -80,11 +80,12 @@ def spell(schema: type[BaseModel], rows: Iterable[object]) -> list[dict[str, Any
 
 
 class World:
-    """One application and its clients. ``url`` names its database, ``fault`` what is planted into it."""
+    """One application and its clients. ``url`` names its database, ``fault`` what is planted into it; ``watched``: triggers
+    see what a Session that is not enabled writes."""
 
-    def __init__(self, url: str, fault: str | None = None, broker: str = "memory") -> None:
+    def __init__(self, url: str, fault: str | None = None, broker: str = "memory", *, watched: bool = False) -> None:
         self.engine: Engine = engine_of(url)
-        self._url, self._fault, self._broker = url, fault, broker
+        self._url, self._fault, self._broker, self._watched = url, fault, broker, watched
         [self._port] = free_ports(1)
         self.cable = Cable(self._port)
         # What the application has to complain of; a traceback is hardly ever right.
@@ -125,6 +126,8 @@ class World:
         arguments = ["-m", "tests.convergence.app", self._url, str(self._port), *([self._fault] if self._fault else [])]
         pipe = asyncio.subprocess.PIPE
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "REALTIME_BROKER": self._broker}
+        if self._watched:
+            environment["ORACLE_WATCHED"] = "1"
         self._app = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,

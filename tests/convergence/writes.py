@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sqlalchemy import delete, select, text, update
@@ -84,9 +84,9 @@ def _inside(session: Session, dice: random.Random) -> None:
 STEPS: list[Step] = [_add, _change, _rekey, _remove, _add, _change, _change, _several, _inside, _raw]
 
 
-def transact(sessions: sessionmaker[Session], dice: random.Random) -> str:
-    """One transaction, and how it ended."""
-    with sessions() as session:
+def transact(writers: Sequence[sessionmaker[Session]], dice: random.Random) -> str:
+    """One transaction of one of these writers, and how it ended."""
+    with dice.choice(writers)() as session:
         try:
             for _ in range(dice.randrange(1, 5)):
                 dice.choice(STEPS)(session, dice)
@@ -106,14 +106,14 @@ def transact(sessions: sessionmaker[Session], dice: random.Random) -> str:
     return "committed"
 
 
-def play(sessions: sessionmaker[Session], seed: object, count: int, threads: int) -> dict[str, int]:
+def play(writers: Sequence[sessionmaker[Session]], seed: object, count: int, threads: int) -> dict[str, int]:
     """So many transactions in so many threads; how many ended how."""
     counts: dict[str, int] = {}
     lock = threading.Lock()
 
     def work(dice: random.Random) -> None:
         for _ in range(count // threads):
-            ended = transact(sessions, dice)
+            ended = transact(writers, dice)
             with lock:
                 counts[ended] = counts.get(ended, 0) + 1
 
