@@ -288,6 +288,21 @@ def test_the_orm_and_its_triggers_tell_a_row_once(teams: World) -> None:
     assert both.invalidated == frozenset()
 
 
+def test_what_the_orm_could_not_follow_elsewhere_stays_in_doubt(world: Callable[..., World]) -> None:
+    def both(realtime: Realtime) -> None:
+        members(realtime)
+        realtime.publish(Team, schema=TeamOut, channel="teams", join=anyone)
+
+    made = world(both, Member)
+    with made.sessions.begin() as session:
+        session.execute(text("INSERT INTO team VALUES (1, 'a')"))
+        session.execute(text("INSERT INTO member VALUES (1, 1, 'one', 'x')"))
+        session.add(Team(id=2, name="b"))
+    commit = made.one()
+    assert sorted((each.cls, each.id) for each in commit.changes) == [("Member", "1"), ("Team", "2")]
+    assert commit.invalidated == {"teams"}
+
+
 def test_the_origin_of_a_request_stays_with_what_its_raw_sql_did(teams: World) -> None:
     with teams.realtime.origin("c-1234567890123456"), teams.sessions.begin() as session:
         session.execute(text("INSERT INTO member VALUES (1, 1, 'one', 'x')"))
