@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.brokers.entries import Interpreter
 from sqla_realtime.brokers.forks import watch
-from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.journal import Journal, undo
 from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.reader import Reader
 from sqla_realtime.brokers.spelling import spell
 from sqla_realtime.commit import Commit, Entry, Position
-from sqla_realtime.errors import LogMissing, LogUnreachable, LogUnwritable
+from sqla_realtime.errors import LogMissing, LogUnreachable, LogUnsuitable, LogUnwritable
 from sqla_realtime.history import Bounds
 
 if TYPE_CHECKING:
@@ -103,9 +103,11 @@ class DatabaseBroker(Broker):
             log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
             body = spell(commit.in_doubt())
         try:
-            self._journal(connection.dialect.name).write(connection, body.decode())
-        except Exception as error:
-            raise LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=_remedy(error)) from error
+            journal = self._journal(connection.dialect.name)
+        except LogUnsuitable as error:
+            undo(connection)
+            raise _refused(error) from error
+        journal.write(connection, body.decode(), _refused)
 
     def _journal(self, name: str) -> Journal:
         journal = self._journals.get(name)
@@ -168,6 +170,10 @@ class DatabaseBroker(Broker):
             if self._reader is None:
                 self._reader = Reader(self._engine, self._bounds, self._interpreter)
             return self._reader
+
+
+def _refused(error: Exception) -> LogUnwritable:
+    return LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=_remedy(error))
 
 
 def _remedy(error: Exception) -> str:

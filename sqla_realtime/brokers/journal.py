@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Dialect, insert
 
+from sqla_realtime.brokers.closing import Refuse
 from sqla_realtime.brokers.tables import log
 from sqla_realtime.commit import Position
 
@@ -32,18 +34,23 @@ class Journal(ABC):
 
     announces: ClassVar[bool] = False
 
-    def write(self, connection: Connection, body: str) -> None:
-        """Add a text to the transaction that is open on a connection, past everything that listens to it."""
+    def write(self, connection: Connection, body: str, refuse: Refuse) -> None:
+        """Add a text to the transaction that is open on a connection and about to commit, past everything that listens to it:
+        now, or with the COMMIT. What is raised where that fails is what ``refuse`` makes of the driver's error."""
+        try:
+            self.add(connection, body)
+        except Exception as error:
+            undo(connection)
+            raise refuse(error) from error
+
+    def add(self, connection: Connection, body: str) -> None:
+        """Add a text now, in the transaction that is open on a connection, or in one of its own."""
         statement, wrap = _insertion(connection.dialect)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(statement, wrap(body))
         finally:
             cursor.close()
-
-    def add(self, connection: Connection, body: str) -> None:
-        """Add a text in a transaction of its own, on a connection of the journal's."""
-        self.write(connection, body)
 
     @abstractmethod
     def announce(self, connection: Connection) -> None:
@@ -77,6 +84,13 @@ class Journal(ABC):
     @abstractmethod
     def purge(self, connection: Connection, age: float) -> bool:
         """Delete what is older than so many seconds, a bounded portion of it; whether there may be more."""
+
+
+def undo(connection: Connection) -> None:
+    """Roll back what is open on a connection whose COMMIT is about to raise: SQLAlchemy takes that for the end of the
+    transaction, and would give the connection to the next one as it is."""
+    with suppress(Exception):
+        connection.connection.rollback()
 
 
 @lru_cache(maxsize=16)

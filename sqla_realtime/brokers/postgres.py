@@ -18,9 +18,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from sqla_realtime.brokers import ticks
+from sqla_realtime.brokers.closing import Refuse, last
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.tables import VERSION
 from sqla_realtime.commit import Position, new_epoch
@@ -42,82 +44,6 @@ _SETTINGS = (
     "SET lock_timeout = '5s'",
     "SET application_name = 'sqla_realtime'",
 )
-_PLACE = text(
-    "SELECT (SELECT system_identifier FROM pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
-)
-_BEGIN = text(
-    "INSERT INTO realtime_tick (tick, version, epoch, place, salt, last, lo, hi, xip) "
-    "SELECT 0, :version, :epoch, :place, :salt, 0, pg_snapshot_xmin(s), pg_snapshot_xmax(s), ARRAY(SELECT pg_snapshot_xip(s)) "
-    "FROM (SELECT pg_current_snapshot() AS s) AS now WHERE NOT EXISTS (SELECT FROM realtime_tick) ON CONFLICT DO NOTHING"
-)
-_LATEST = text("SELECT tick, version, epoch, place, last FROM realtime_tick ORDER BY tick DESC LIMIT 1")
-# One statement, so that its snapshot is the one that it writes down, and the one that it counts in. What is new and what is
-# late are looked up one by one: for both at once the planner may read the whole index.
-_TICK = text(
-    """
-    WITH latest AS (SELECT * FROM realtime_tick ORDER BY tick DESC LIMIT 1),
-    now AS (SELECT pg_current_snapshot() AS s),
-    news AS (
-        SELECT count(DISTINCT e.xid) AS count FROM latest CROSS JOIN LATERAL (
-            SELECT xid FROM realtime_log WHERE xid >= latest.hi
-            UNION ALL SELECT xid FROM realtime_log WHERE xid = ANY(latest.xip)
-        ) AS e
-    ),
-    made AS (
-        INSERT INTO realtime_tick (tick, version, epoch, place, salt, last, lo, hi, xip)
-        SELECT tick + 1, version, epoch, place, :salt, last + count,
-               pg_snapshot_xmin(s), pg_snapshot_xmax(s), ARRAY(SELECT pg_snapshot_xip(s))
-        FROM latest, now, news WHERE count > 0 AND hi <= pg_snapshot_xmax(s)
-        ON CONFLICT DO NOTHING RETURNING tick, salt, last
-    )
-    SELECT epoch, tick AS latest, coalesce((SELECT tick FROM made), tick) AS tick, hi > pg_snapshot_xmax(s) AS back,
-           coalesce((SELECT salt FROM made), salt) AS salt, (SELECT salt FROM realtime_tick WHERE tick = :known) AS known,
-           coalesce((SELECT last FROM made), last) AS last, count > 0 AND NOT EXISTS (SELECT FROM made) AS beaten
-    FROM latest, now, news
-    """
-)
-# The rows that are still there belong to another history; numbers that are to come must not find them.
-_RENEW = (
-    text("LOCK TABLE realtime_tick IN EXCLUSIVE MODE"),
-    text("DELETE FROM realtime_log WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"),
-    text(
-        "INSERT INTO realtime_tick (tick, version, epoch, place, salt, last, lo, hi, xip) "
-        "SELECT tick + 1, version, :epoch, :place, :salt, last, pg_snapshot_xmin(s), pg_snapshot_xmax(s), "
-        "ARRAY(SELECT pg_snapshot_xip(s)) FROM (SELECT pg_current_snapshot() AS s) AS now, "
-        "(SELECT * FROM realtime_tick ORDER BY tick DESC LIMIT 1) AS latest WHERE epoch = :before"
-    ),
-)
-_OLDEST = text(
-    "SELECT min(last) FROM realtime_tick WHERE epoch = :epoch AND last >= :last - :count "
-    "AND at >= extract(epoch FROM clock_timestamp()) - :age"
-)
-# Without the epoch, which is looked at afterwards: with it the planner would rather sort all ticks than use the index's order.
-_BASE = text("SELECT tick, epoch FROM realtime_tick WHERE last <= :offset ORDER BY last DESC, tick DESC LIMIT 1")
-_READ = text(
-    """
-    SELECT t.tick, t.epoch, t.before, t.last, e.xid, e.body
-    FROM (
-        SELECT *, lag(hi) OVER w AS from_xid, lag(xip) OVER w AS late, lag(last) OVER w AS before
-        FROM (SELECT * FROM realtime_tick WHERE tick >= :base ORDER BY tick LIMIT :most) AS found
-        WINDOW w AS (ORDER BY tick)
-    ) AS t LEFT JOIN LATERAL (
-        SELECT e.id, e.body, e.xid::text AS xid, max(e.id) OVER (PARTITION BY e.xid) AS place FROM (
-            SELECT id, body, xid FROM realtime_log WHERE xid >= t.from_xid AND xid < t.hi
-            UNION ALL SELECT id, body, xid FROM realtime_log WHERE xid = ANY(t.late)
-        ) AS e WHERE e.xid <> ALL(t.xip)
-    ) AS e ON true
-    WHERE t.tick > :base ORDER BY t.tick, e.place, e.id
-    """
-)
-_BOUNDARY = text(
-    "SELECT tick, lo::text AS lo FROM realtime_tick WHERE at < extract(epoch FROM clock_timestamp()) - :age "
-    "ORDER BY tick DESC LIMIT 1"
-)
-_PURGE_TICKS = text("DELETE FROM realtime_tick WHERE tick < :tick")
-_PURGE = text(
-    "DELETE FROM realtime_log WHERE ctid = ANY(ARRAY("
-    "SELECT ctid FROM realtime_log WHERE xid < CAST(CAST(:lo AS text) AS xid8) ORDER BY xid LIMIT :most))"
-)
 
 
 class PostgresJournal(Journal):
@@ -135,6 +61,10 @@ class PostgresJournal(Journal):
         # Whether the connection listens, and whether it has heard anything: that comes with the answer to any statement.
         self._attending = self._heard = False
 
+    def write(self, connection: Connection, body: str, refuse: Refuse) -> None:
+        if not last(connection, body, refuse):
+            super().write(connection, body, refuse)
+
     def prepare(self, connection: Connection) -> None:
         self._attending = self._heard = False
         version = connection.dialect.server_version_info or OLDEST_SERVER
@@ -146,8 +76,8 @@ class PostgresJournal(Journal):
         place = self._place(connection)
         try:
             values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
-            connection.execute(_BEGIN, values)
-            latest = connection.execute(_LATEST).one()
+            connection.execute(ticks.BEGIN, values)
+            latest = connection.execute(ticks.LATEST).one()
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "42P01":  # undefined_table
                 raise LogMissing(reason=str(error.orig).splitlines()[0]) from error
@@ -161,14 +91,14 @@ class PostgresJournal(Journal):
     def _place(connection: Connection) -> str:
         """The server and its history; nothing where it does not tell everybody."""
         try:
-            return str(connection.execute(_PLACE).scalar_one())
+            return str(connection.execute(ticks.PLACE).scalar_one())
         except DBAPIError:
             return ""
 
     def head(self, connection: Connection) -> Position:
         while True:
             known = self._mark or (-1, 0)
-            row = connection.execute(_TICK, {"salt": secrets.randbits(62), "known": known[0]}).first()
+            row = connection.execute(ticks.TICK, {"salt": secrets.randbits(62), "known": known[0]}).first()
             if row is None:  # somebody has emptied the tables
                 self._mark = None
                 self.prepare(connection)
@@ -183,7 +113,7 @@ class PostgresJournal(Journal):
         values = {"epoch": new_epoch(), "before": before, "place": place, "salt": secrets.randbits(62)}
         connection.exec_driver_sql("BEGIN")
         try:
-            for statement in _RENEW:
+            for statement in ticks.RENEW:
                 connection.execute(statement, values)
         except BaseException:
             connection.exec_driver_sql("ROLLBACK")
@@ -214,14 +144,14 @@ class PostgresJournal(Journal):
     def oldest(self, connection: Connection, count: int, age: float) -> Position:
         head = self.head(connection)
         values = {"epoch": head.epoch, "last": head.offset, "count": count, "age": age}
-        found = connection.execute(_OLDEST, values).scalar()
+        found = connection.execute(ticks.OLDEST, values).scalar()
         return head if found is None else Position(head.epoch, found)
 
     def read(self, connection: Connection, after: Position) -> Sequence[Written]:
-        base = connection.execute(_BASE, {"offset": after.offset}).first()
+        base = connection.execute(ticks.BASE, {"offset": after.offset}).first()
         if base is None or base.epoch != after.epoch:
             raise PositionGone(position=after)
-        rows: Sequence[Any] = connection.execute(_READ, {"base": base.tick, "most": READ}).all()
+        rows: Sequence[Any] = connection.execute(ticks.READ, {"base": base.tick, "most": READ}).all()
         rows = [row for row in rows if row.epoch == after.epoch]
         found: list[Written] = []
         for _, tick in groupby(rows, key=lambda row: row.tick):
@@ -238,11 +168,11 @@ class PostgresJournal(Journal):
         return [Written(Position(after.epoch, first + step), bodies) for step, bodies in enumerate(transactions, 1)]
 
     def purge(self, connection: Connection, age: float) -> bool:
-        boundary = connection.execute(_BOUNDARY, {"age": age}).first()
+        boundary = connection.execute(ticks.BOUNDARY, {"age": age}).first()
         if boundary is None:
             return False
-        connection.execute(_PURGE_TICKS, {"tick": boundary.tick})
-        return connection.execute(_PURGE, {"lo": boundary.lo, "most": PURGE}).rowcount == PURGE
+        connection.execute(ticks.PURGE_TICKS, {"tick": boundary.tick})
+        return connection.execute(ticks.PURGE, {"lo": boundary.lo, "most": PURGE}).rowcount == PURGE
 
 
 def _is_known(row: Any, number: int, salt: int) -> bool:

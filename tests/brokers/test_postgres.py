@@ -20,8 +20,9 @@ from sqlalchemy import Connection, event, text
 from sqla_realtime.brokers import journals, reader
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
-from sqla_realtime.brokers.postgres import _BASE, _READ, _TICK, PostgresJournal
+from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
+from sqla_realtime.brokers.ticks import BASE, READ, TICK
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import LogUnwritable
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
@@ -351,9 +352,9 @@ def test_a_writer_needs_no_right_but_to_insert(log: DatabaseLog) -> None:
     try:
         with log.engine.connect() as connection, connection.begin() as transaction:
             connection.execute(text(f"SET LOCAL ROLE {role}"))
+            log.broker.stage(commit(1), connection)
             with pytest.raises(LogUnwritable, match=r"permission denied.*\n.*needs INSERT"):
-                log.broker.stage(commit(1), connection)
-            transaction.rollback()
+                transaction.commit()
         run(log, f"GRANT INSERT ON realtime_log TO {role}")
         with log.engine.begin() as connection:
             connection.execute(text(f"SET LOCAL ROLE {role}"))
@@ -380,7 +381,7 @@ def test_what_another_process_commits_wakes_a_reader_that_would_look_much_later(
     asyncio.run(scene())
 
 
-PLANNED = (_BASE, _TICK, _READ)
+PLANNED = (BASE, TICK, READ)
 
 
 def test_what_a_position_costs_does_not_grow_with_the_log(log: DatabaseLog) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
 from sqla_realtime import Realtime, anyone
 from sqla_realtime.brokers.spelling import read
@@ -136,3 +137,21 @@ def test_async_sessions_write_it_too(realtime: Make, engine: Engine) -> None:
     for driver in drivers:
         asyncio.run(scene(driver))
     assert logged(engine) == [[driver] for driver in drivers]
+
+
+def test_who_gets_the_connection_after_a_failed_commit_finds_nothing_of_it(
+    shared: Realtime, engine: Engine, sessions: sessionmaker[Session]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE realtime_log RENAME TO elsewhere"))
+    session = sessions()
+    session.add(page("lost"))
+    with pytest.raises(LogUnwritable):
+        session.commit()
+    session.close()
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.checkedin() == 1
+    with engine.begin() as connection:
+        assert connection.execute(select(Page.title)).all() == []
+    with engine.begin() as connection:
+        assert connection.execute(select(Page.title)).all() == []
