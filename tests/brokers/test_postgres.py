@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import threading
 import uuid
 from collections import defaultdict
@@ -22,7 +21,6 @@ from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
 from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
-from sqla_realtime.brokers.ticks import BASE, READ, TICK
 from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import LogUnwritable
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
@@ -379,28 +377,3 @@ def test_what_another_process_commits_wakes_a_reader_that_would_look_much_later(
                 assert [entry.commit for entry in await reading] == [commit(number)]
 
     asyncio.run(scene())
-
-
-PLANNED = (BASE, TICK, READ)
-
-
-def test_what_a_position_costs_does_not_grow_with_the_log(log: DatabaseLog) -> None:
-    asyncio.run(log.broker.head())
-    columns = "version, epoch, place, salt, at, lo, hi, xip"
-    many = f"SELECT n, n, {columns} FROM realtime_tick, generate_series(1, 5000) n"  # noqa: S608 - our own
-    run(log, f"INSERT INTO realtime_tick (tick, last, {columns}) {many}")
-
-    old = "SELECT (3 + n % 700)::text::xid8, repeat('x', 300) FROM generate_series(1, 50000) AS n"
-    run(log, f"INSERT INTO realtime_log (xid, body) {old}")
-
-    def explain(made: PostgresJournal, connection: Connection) -> None:
-        connection.exec_driver_sql("VACUUM ANALYZE realtime_log")
-        values = {"offset": 4999, "known": 1, "salt": 1, "base": 4999, "most": 10}
-        base, tick, read_ = ("\n".join(connection.execute(text(f"EXPLAIN {each}"), values).scalars()) for each in PLANNED)
-        assert "Index Scan Backward using realtime_tick_last" in base, base
-        assert "Sort" not in base, base
-        for plan in (tick, read_):
-            assert re.search(r"Index Cond: .*xid >= ", plan), plan
-            assert not re.search(r"Filter: .*xid >= ", plan), plan
-
-    journal(log, explain)
