@@ -58,7 +58,13 @@ class Realtime(Lifecycle):
     def _make_broker(self) -> Broker:
         settings = self.settings
         if settings.broker == "database":
-            return DatabaseBroker(lambda: self.engine, settings.bounds, settings.commit_patience)
+            return DatabaseBroker(
+                lambda: self.engine,
+                settings.bounds,
+                settings.commit_patience,
+                url=settings.log_url,
+                deadline=settings.log_timeout,
+            )
         return MemoryBroker(settings.bounds, settings.commit_patience)
 
     @property
@@ -214,7 +220,7 @@ class Realtime(Lifecycle):
         application (see Application). Called by integrations, before ``start``. Raises ConfigurationError."""
         with self._lock:
             before, self.settings = self.settings, Settings.load(self._arguments, config)
-            if self.settings.broker != before.broker:
+            if _carrier(self.settings) != _carrier(before):
                 self._broker.close()
                 self._broker = self._make_broker()
                 self._hooks.use(self._broker)
@@ -237,3 +243,8 @@ class Realtime(Lifecycle):
     def describe(self) -> list[str]:
         """What is published, a line each: models, channels, rules, the columns that are sent and those that are not."""
         return describe(self._registry)
+
+
+def _carrier(settings: Settings) -> tuple[object, ...]:
+    """The settings that make another broker necessary where they change."""
+    return settings.broker, settings.log_url, settings.log_timeout

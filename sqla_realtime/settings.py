@@ -108,6 +108,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     # How long a COMMIT that has begun may keep later commits waiting for their place in the log.
     commit_patience: Seconds = 10.0
 
+    # Where the log in the database is read, when the application's engine goes through a pooler: the server's own URL.
+    log_url: Annotated[str | None, Field(repr=False)] = None
+    # How long a connection that reads it may give no answer before another one is made.
+    log_timeout: Seconds = 10.0
+
     @property
     def bounds(self) -> Bounds:
         """How much past is kept."""

@@ -61,13 +61,24 @@ class _Ticket:
 class DatabaseBroker(Broker):
     """The tier for several processes: nothing that was committed is lost, whatever is killed, and there is one order.
 
-    ``engine`` finds the engine of the application's database, when it is needed first.
+    ``engine`` finds the engine of the application's database, when it is needed first. ``url`` is another way to it for what
+    reads, and ``deadline`` the seconds after which a connection that gives no answer is made anew.
     """
 
     shared = True
 
-    def __init__(self, engine: Callable[[], Engine], bounds: Bounds | None = None, patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        bounds: Bounds | None = None,
+        patience: float = 10.0,
+        *,
+        url: str | None = None,
+        deadline: float = 10.0,
+    ) -> None:
         self._engine = engine
+        self._url = url
+        self._deadline = deadline
         self._bounds = bounds or Bounds()
         self._patience = patience
         self._lock = threading.Lock()
@@ -157,7 +168,7 @@ class DatabaseBroker(Broker):
     def _running(self) -> Reader:
         with self._lock:
             if self._reader is None:
-                self._reader = Reader(self._engine, self._bounds)
+                self._reader = Reader(self._engine, self._bounds, self._url, self._deadline)
             return self._reader
 
 

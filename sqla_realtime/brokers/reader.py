@@ -7,46 +7,50 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.bell import Bell
 from sqla_realtime.brokers.entries import entries_of
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of, own_engine
+from sqla_realtime.brokers.questions import Question, Questions
 from sqla_realtime.brokers.ring import Ring
+from sqla_realtime.brokers.watchdog import Watchdog
 from sqla_realtime.commit import Entry, Position
-from sqla_realtime.errors import ConfigurationError, PositionGone
+from sqla_realtime.errors import ConfigurationError, LogUnreachable, PositionGone
 from sqla_realtime.history import Bounds
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Question = Callable[[Journal, Connection], T]
 
 # How long between two looks: while there is news, and when there has been none for so many seconds.
 BUSY, IDLE, CALM = 0.01, 0.25, 1.0
 # How long between two purges, and for how many seconds more than readers may come back what they need is kept.
 TIDY, MARGIN = 10.0, 60.0
 RETRY_BASE, RETRY_CAP = 0.1, 5.0
+# How long whoever closes it waits for what is being asked, and once more for its end.
+PARTING = 2.5
 
 
 class Reader:
     """Any thread, but for the underscored, which are the reader's own thread's. It looks only while somebody follows, and
-    comes back by itself when the database was away; ``failure`` is then why."""
+    comes back by itself when the database was away, or did not answer for ``deadline`` seconds; ``failure`` is then why."""
 
-    def __init__(self, engine: Callable[[], Engine], bounds: Bounds) -> None:
+    def __init__(self, engine: Callable[[], Engine], bounds: Bounds, url: str | None = None, deadline: float = 10.0) -> None:
         self._find = engine
+        self._url = url
+        self._watchdog = Watchdog(deadline)
         self._engine: Engine | None = None
         # Kept from one connection to the next: it knows what has been read.
         self._journal: Journal | None = None
         self._ring = Ring(Position("", 0), bounds)
-        self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
+        self._asked = Questions()
         self._bell = Bell()
         self._announcing = False
         self._closed = False
@@ -76,8 +80,7 @@ class Reader:
 
     def ask(self, question: Question[T]) -> Future[T]:
         """Have something looked up in the database. While that is away it is asked again, until the future is cancelled."""
-        future: Future[T] = Future()
-        self._asked.append((future, question))
+        future = self._asked.ask(question)
         self.wake()
         return future
 
@@ -113,7 +116,10 @@ class Reader:
         """End the thread, and let go of its connection."""
         self._closed = True
         self._bell.ring()
-        self._thread.join(5.0)
+        self._thread.join(PARTING)
+        if self._thread.is_alive():
+            self._watchdog.cut()
+            self._thread.join(PARTING)
 
     def abandon(self) -> None:
         """In a forked child: the connection is the parent's, who goes on to use it."""
@@ -128,8 +134,10 @@ class Reader:
         while not self._closed:
             asked = len(self._asked)
             try:
-                self._engine = own_engine(self._find())
-                with self._engine.connect() as connection:
+                self._engine = own_engine(self._find(), self._url, self._watchdog.patience)
+                # First of all, because SQLAlchemy has questions of its own.
+                event.listen(self._engine.pool, "connect", lambda made, record: self._watchdog.adopt(made), insert=True)
+                with self._watchdog.over(), self._engine.connect() as connection:
                     self._journal = self._journal or journal_of(connection.dialect.name)
                     self._journal.prepare(connection)
                     tries, self.failure = 0, None
@@ -143,14 +151,14 @@ class Reader:
             finally:
                 if self._engine is not None:
                     self._engine.dispose()
-        while self._asked:
-            self._asked.popleft()[0].cancel()
+        self._asked.cancel()
+        self._watchdog.close()
         self._bell.close()
 
     def _note(self, error: Exception) -> None:
         """Log what is new about it. That a database is away is no mistake of anybody's, so there is no traceback of it."""
         if self.failure is None:
-            trace = None if isinstance(error, DBAPIError) else error
+            trace = None if isinstance(error, DBAPIError | LogUnreachable) else error
             log.warning("The log was lost; it is read again as soon as it can be: %s [log-lost]", _line(error), exc_info=trace)
         self.failure = error
 
@@ -158,8 +166,7 @@ class Reader:
         """Answer so many that there is no log; whoever has asked later has another try."""
         self.failure = error
         self._bell.silence()
-        for _ in range(min(count, len(self._asked))):
-            _resolve(self._asked.popleft()[0], error=error)
+        self._asked.refuse(error, count)
         if not (self._closed or self._asked):
             self._bell.wait(None)
 
@@ -170,8 +177,9 @@ class Reader:
 
     def _serve(self, journal: Journal, connection: Connection) -> None:
         while not self._closed:
+            self._watchdog.work()
             self._bell.silence()
-            self._answer(journal, connection)
+            self._asked.answer(journal, connection, self._watchdog.work)
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)
@@ -186,26 +194,13 @@ class Reader:
 
     def _rest(self, ear: int | None) -> None:
         """Until it is woken, by this process or another one, or it is time to look again by itself."""
+        self._watchdog.rest()
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
             self._bell.wait(None)
         self._resting = False
         if self._ring.followed:
             self._bell.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE, ear)
-
-    def _answer(self, journal: Journal, connection: Connection) -> None:
-        while self._asked:
-            future, question = self._asked[0]
-            if not future.cancelled():
-                try:
-                    result = question(journal, connection)
-                except DBAPIError:
-                    raise
-                except Exception as error:
-                    _resolve(future, error=error)
-                else:
-                    _resolve(future, result=result)
-            self._asked.popleft()
 
     def _catch_up(self, journal: Journal, connection: Connection) -> None:
         head = journal.head(connection)
@@ -218,6 +213,7 @@ class Reader:
                     break
                 self._news_at = time.monotonic()
                 self._ring.extend(found)
+                self._watchdog.work()
         except PositionGone:
             self._ring.begin(head)
 
@@ -226,14 +222,6 @@ class Reader:
         now = time.monotonic()
         if now - self._tidied_at > TIDY and not journal.purge(connection, self._ring.bounds.age + MARGIN):
             self._tidied_at = now
-
-
-def _resolve(future: Future[Any], result: object = None, error: Exception | None = None) -> None:
-    if future.set_running_or_notify_cancel():
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
 
 
 def _line(error: Exception) -> str:

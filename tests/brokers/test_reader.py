@@ -35,10 +35,10 @@ def test_a_lost_connection_is_made_again_and_nothing_is_missed(
     faults = ["one", "two"]
     original = reader_module.own_engine
 
-    def own_engine(engine: Engine) -> Engine:
+    def own_engine(engine: Engine, *how: Any) -> Engine:
         if faults:
             raise OperationalError(faults.pop(), None, OSError())
-        return original(engine)
+        return original(engine, *how)
 
     monkeypatch.setattr(reader_module, "own_engine", own_engine)
 
