@@ -73,7 +73,8 @@ def test_readers_leave_nothing_behind_and_say_once_how_to_go_past_the_pooler(
         log.broker._running().announce()
         assert await read(log.broker, start, 10) == await read(other, start, 10) == [commit(number) for number in range(10)]
 
-    with opened(engine) as log:
+    # With a URL and no more a reader's connections are made as psycopg makes them.
+    with opened(engine, url=engine.url.render_as_string(hide_password=False)) as log:
         asyncio.run(scene(log))
         assert left(engine) == before
         with engine.connect() as connection:
