@@ -60,6 +60,22 @@ def test_a_connection_of_its_own_is_limited_and_the_applications_are_not(monkeyp
     }
 
 
+def test_where_the_application_has_its_own_way_to_connect_that_is_left_alone() -> None:
+    engine = create_engine("postgresql+psycopg://")
+    made: list[dict[str, Any]] = []
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, named: dict[str, Any]) -> None:
+        made.append(named)
+        raise OSError("away")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            own_engine(engine).connect()
+    assert "connect_timeout" not in made[1]
+    assert len(engine.dialect.dispatch.do_connect) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
