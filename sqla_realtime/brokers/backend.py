@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, TextClause
+from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy.exc import DBAPIError
+
+from sqla_realtime.errors import ConfigurationError, LogForbidden, LogMissing
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,16 @@ _SETTINGS = (
     "lock_timeout = '5s'",
     "idle_in_transaction_session_timeout = '5s'",
     "application_name = 'sqla_realtime'",
+)
+_GRANT = (
+    "GRANT SELECT, INSERT, DELETE ON realtime_log, realtime_tick TO its_role; GRANT UPDATE ON realtime_tick TO its_role; "
+    "a process that only writes needs INSERT on realtime_log."
+)
+_PRIMARY = "Connect to the server that takes writes; with several hosts in the URL, add target_session_attrs=read-write."
+_LACKING = text(
+    "SELECT string_agg(act || ' on ' || name, ', ') FROM unnest(ARRAY['realtime_log', 'realtime_tick']) AS name, "
+    "unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS act "
+    "WHERE (name, act) <> ('realtime_log', 'UPDATE') AND NOT has_table_privilege(name, act)"
 )
 
 
@@ -71,6 +84,12 @@ class Backend:
             raise
         self.connection.exec_driver_sql("COMMIT")
 
+    def demand(self) -> None:
+        """Raises LogForbidden where the role may not do all that a reader does; some of that is done much later."""
+        lacking = self.run(_LACKING).scalar()
+        if lacking is not None:
+            raise LogForbidden(reason=f"its role lacks {lacking}", remedy=_GRANT)
+
     def attend(self) -> int | None:
         """From now on hear what is announced: the number of the file that can be read then; None where nothing is heard."""
         if self.pooled or self.connection.dialect.driver != "psycopg":
@@ -89,3 +108,16 @@ class Backend:
         """Whether anything was announced since this was asked last."""
         heard, self._heard = self._heard, False
         return heard
+
+
+def explain(error: DBAPIError) -> ConfigurationError | None:
+    """What has to be done about an error of the server's; None where it may be gone the next time."""
+    reason = str(error.orig).partition("\n")[0]
+    match getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None):
+        case "42P01":  # undefined_table
+            return LogMissing(reason=reason)
+        case "42501":  # insufficient_privilege
+            return LogForbidden(reason=reason, remedy=_GRANT)
+        case "25006":  # read_only_sql_transaction
+            return LogForbidden(reason=reason, remedy=_PRIMARY)
+    return None

@@ -22,7 +22,6 @@ _LIBPQ = ("psycopg", "psycopg2")
 
 # What a thread's own connections are limited to.
 _own = threading.local()
-_lock = threading.Lock()
 
 
 def journal_of(name: str) -> Journal:
@@ -46,11 +45,10 @@ def own_engine(engine: Engine, url: str | None = None, patience: float = 10.0) -
     ):
         raise LogUnsuitable(reason="a database in memory is one connection's alone", remedy="Use a file, or Realtime().")
     _own.limits = _limits(engine.dialect.driver, patience)
-    with _lock:
-        # The application's connections are made in ways that only its engine knows; this is where one can still say how. Where
-        # others say it already they know better, and their list must not change while one of them is being called.
-        if not engine.dialect.dispatch.do_connect:
-            event.listen(engine, "do_connect", _connect)
+    # The application's connections are made in ways that only its engine knows; this is where one can still say how. Where
+    # others say it already they know better, and their list must not change while one of them is being called.
+    if not engine.dialect.dispatch.do_connect:
+        event.listen(engine, "do_connect", _connect)
     return create_engine(database, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT")
 
 

@@ -22,11 +22,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from sqla_realtime.brokers.backend import CHANNEL, Backend
+from sqla_realtime.brokers.backend import CHANNEL, Backend, explain
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.tables import VERSION
 from sqla_realtime.commit import Position, new_epoch
-from sqla_realtime.errors import LogMissing, LogTooNew, LogUnsuitable, PositionGone
+from sqla_realtime.errors import ConfigurationError, LogTooNew, LogUnsuitable, PositionGone
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,11 @@ _READ = text(
     WHERE t.tick > :base ORDER BY t.tick, e.place, e.id
     """
 )
+_NOW = text("SELECT extract(epoch FROM clock_timestamp())")
+# The last before the first that is young. By a clock that was wrong for a while something can be from the future, too.
 _BOUNDARY = text(
-    "SELECT tick, lo::text AS lo FROM realtime_tick WHERE at < extract(epoch FROM clock_timestamp()) - :age "
+    "SELECT tick, lo::text AS lo FROM realtime_tick WHERE tick < coalesce((SELECT tick FROM realtime_tick "
+    "WHERE abs(at - extract(epoch FROM clock_timestamp())) <= :age ORDER BY tick LIMIT 1), 9223372036854775807) "
     "ORDER BY tick DESC LIMIT 1"
 )
 _PURGE_TICKS = text("DELETE FROM realtime_tick WHERE tick < :tick")
@@ -146,19 +149,21 @@ class PostgresJournal(Journal):
             name = ".".join(map(str, version))
             raise LogUnsuitable(reason=f"PostgreSQL {name} has no 64 bit transaction numbers", remedy="Use 13 or later.")
         backend = self._on(connection)
+        backend.demand()
         place = self._place(backend)
-        try:
-            values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
-            backend.run(_BEGIN, values)
-            latest = backend.run(_LATEST).one()
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "42P01":  # undefined_table
-                raise LogMissing(reason=str(error.orig).splitlines()[0]) from error
-            raise
+        values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
+        backend.run(_BEGIN, values)
+        latest = backend.run(_LATEST).one()
         if latest.version > VERSION:
             raise LogTooNew(found=latest.version, known=VERSION)
         if place and latest.place and place != latest.place:
             self._renew(backend, latest.epoch, place)
+
+    def explain(self, error: DBAPIError) -> ConfigurationError | None:
+        return explain(error)
+
+    def now(self, connection: Connection) -> float:
+        return float(self._on(connection).run(_NOW).scalar_one())
 
     @staticmethod
     def _place(backend: Backend) -> str:
@@ -191,7 +196,7 @@ class PostgresJournal(Journal):
 
     def announce(self, connection: Connection) -> None:
         # Never in a writer's transaction: there it would have the whole server commit one transaction after the other.
-        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+        self._on(connection).connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
     def attend(self, connection: Connection) -> int | None:
         return self._on(connection).attend()

@@ -20,9 +20,10 @@ from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of, own_engine
 from sqla_realtime.brokers.questions import Question, Questions
 from sqla_realtime.brokers.ring import Ring
+from sqla_realtime.brokers.tidier import Tidier
 from sqla_realtime.brokers.watchdog import Watchdog
 from sqla_realtime.commit import Entry, Position
-from sqla_realtime.errors import ConfigurationError, LogUnreachable, PositionGone
+from sqla_realtime.errors import ConfigurationError, PositionGone, RealtimeError
 from sqla_realtime.history import Bounds
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ T = TypeVar("T")
 
 # How long between two looks: while there is news, and when there has been none for so many seconds.
 BUSY, IDLE, CALM = 0.01, 0.25, 1.0
-# How long between two purges, and for how many seconds more than readers may come back what they need is kept.
-TIDY, MARGIN = 10.0, 60.0
 RETRY_BASE, RETRY_CAP = 0.1, 5.0
 # How long whoever closes it waits for what is being asked, and once more for its end.
 PARTING = 2.5
@@ -55,7 +54,9 @@ class Reader:
         self._announcing = False
         self._closed = False
         self._resting = True
-        self._news_at = self._tidied_at = time.monotonic()
+        self._tidier = Tidier()
+        self._news_at = time.monotonic()
+        self._tries = 0
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sqla-realtime-log", daemon=True)
         self._thread.start()
@@ -130,7 +131,6 @@ class Reader:
     # The thread.
 
     def _run(self) -> None:
-        tries = 0
         while not self._closed:
             asked = len(self._asked)
             try:
@@ -139,15 +139,14 @@ class Reader:
                 event.listen(self._engine.pool, "connect", lambda made, record: self._watchdog.adopt(made), insert=True)
                 with self._watchdog.over(), self._engine.connect() as connection:
                     self._journal = self._journal or journal_of(connection.dialect.name)
-                    self._journal.prepare(connection)
-                    tries, self.failure = 0, None
                     self._serve(self._journal, connection)
-            except ConfigurationError as error:
-                self._refuse(error, asked)
             except Exception as error:
-                self._note(error)
-                self._pause(tries)
-                tries += 1
+                reason = self._reason(error)
+                if isinstance(reason, ConfigurationError):
+                    self._refuse(reason, asked)
+                else:
+                    self._note(reason)
+                    self._pause()
             finally:
                 if self._engine is not None:
                     self._engine.dispose()
@@ -155,46 +154,62 @@ class Reader:
         self._watchdog.close()
         self._bell.close()
 
+    def _reason(self, error: Exception) -> Exception:
+        found = self._journal.explain(error) if isinstance(error, DBAPIError) and self._journal is not None else None
+        return found or error
+
     def _note(self, error: Exception) -> None:
-        """Log what is new about it. That a database is away is no mistake of anybody's, so there is no traceback of it."""
+        """Log what is new about it. Where a database is away, or has to be changed, there is no traceback of it."""
         if self.failure is None:
-            trace = None if isinstance(error, DBAPIError | LogUnreachable) else error
+            trace = None if isinstance(error, DBAPIError | RealtimeError) else error
             log.warning("The log was lost; it is read again as soon as it can be: %s [log-lost]", _line(error), exc_info=trace)
         self.failure = error
 
     def _refuse(self, error: ConfigurationError, count: int) -> None:
         """Answer so many that there is no log; whoever has asked later has another try."""
+        self._resting = True
+        followed = self._ring.followed
+        if followed:
+            self._note(error)
         self.failure = error
         self._bell.silence()
         self._asked.refuse(error, count)
         if not (self._closed or self._asked):
-            self._bell.wait(None)
+            self._bell.wait(RETRY_CAP if followed else None)
 
-    def _pause(self, tries: int) -> None:
+    def _pause(self) -> None:
         """Full jitter, so that broadcasters do not come back in step."""
         self._bell.silence()
-        time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(tries, 16))))  # noqa: S311
+        time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(self._tries, 16))))  # noqa: S311
+        self._tries += 1
 
     def _serve(self, journal: Journal, connection: Connection) -> None:
+        prepared = False
         while not self._closed:
             self._watchdog.work()
             self._bell.silence()
-            self._asked.answer(journal, connection, self._watchdog.work)
+            # Whoever only announces needs no right to anything.
+            if not prepared and (self._asked or self._ring.followed):
+                journal.prepare(connection)
+                prepared = True
+            if prepared:
+                self._asked.answer(journal, connection, self._watchdog.work)
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)
             ear = None
-            if self._ring.followed:
+            if prepared and self._ring.followed:
                 ear = journal.attend(connection)
                 journal.heard()
                 self._catch_up(journal, connection)
-                self._tidy(journal, connection)
+                self._tidier.tidy(journal, connection, self._ring.bounds.age)
             if not journal.heard():
                 self._rest(ear)
 
     def _rest(self, ear: int | None) -> None:
         """Until it is woken, by this process or another one, or it is time to look again by itself."""
         self._watchdog.rest()
+        self._tries, self.failure = 0, None
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
             self._bell.wait(None)
@@ -216,12 +231,6 @@ class Reader:
                 self._watchdog.work()
         except PositionGone:
             self._ring.begin(head)
-
-    def _tidy(self, journal: Journal, connection: Connection) -> None:
-        """A portion at each look, until there is nothing left, and then again after a while."""
-        now = time.monotonic()
-        if now - self._tidied_at > TIDY and not journal.purge(connection, self._ring.bounds.age + MARGIN):
-            self._tidied_at = now
 
 
 def _line(error: Exception) -> str:
