@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -20,7 +20,7 @@ _KINDS: dict[str, Callable[[], Journal]] = {"sqlite": SqliteJournal, "postgresql
 # The drivers that take the parameters of libpq.
 _LIBPQ = ("psycopg", "psycopg2")
 
-# What a thread's own connections are limited to.
+# Of which dialect a thread's own connections are, and to what they are limited.
 _own = threading.local()
 
 
@@ -44,7 +44,7 @@ def own_engine(engine: Engine, url: str | None = None, patience: float = 10.0) -
         database.get_backend_name() == "sqlite" and database.database in (None, "", ":memory:")
     ):
         raise LogUnsuitable(reason="a database in memory is one connection's alone", remedy="Use a file, or Realtime().")
-    _own.limits = _limits(engine.dialect.driver, patience)
+    _own.limits = engine.dialect, _limits(engine.dialect.driver, patience)
     # The application's connections are made in ways that only its engine knows; this is where one can still say how. Where
     # others say it already they know better, and their list must not change while one of them is being called.
     if not engine.dialect.dispatch.do_connect:
@@ -54,8 +54,8 @@ def own_engine(engine: Engine, url: str | None = None, patience: float = 10.0) -
 
 def _connect(dialect: Dialect, record: object, arguments: list[Any], named: dict[str, Any]) -> Any:
     """A connection of a thread that has limits; for any other the engine makes it."""
-    limits: Mapping[str, int] | None = getattr(_own, "limits", None)
-    return dialect.connect(*arguments, **{**limits, **named}) if limits else None
+    limited, limits = getattr(_own, "limits", (None, {}))
+    return dialect.connect(*arguments, **{**limits, **named}) if limited is dialect else None
 
 
 def _engine_of(given: str, engine: Engine, patience: float) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, event
 
+from sqla_realtime.brokers import journals
 from sqla_realtime.brokers.journals import journal_of, own_engine
 from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.errors import LogUnsuitable
@@ -49,6 +50,9 @@ def test_a_connection_of_its_own_is_limited_and_the_applications_are_not(monkeyp
         own.connect()
     with ThreadPoolExecutor(1) as other, pytest.raises(OSError, match="away"):
         other.submit(engine.connect).result()
+    other_engine = create_engine("sqlite://")
+    event.listen(other_engine, "do_connect", journals._connect)
+    other_engine.connect().close()
     given = made[1]
     assert given["keepalives_idle"] == 77
     assert "connect_timeout" not in given

@@ -80,6 +80,20 @@ def test_positions_outlive_every_process_and_many_are_read_in_parts(log: Databas
     asyncio.run(scene())
 
 
+def test_rows_that_somebody_has_deleted_are_a_gap_and_no_silence(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        for number in range(1, 6):
+            log.write(commit(number)).commit()
+        run(log, "DELETE FROM realtime_log WHERE id = 3")
+        async with aclosing(log.other().follow(start)) as entries:
+            assert [entry.commit for entry in await take(entries, 2)] == [commit(1), commit(2)]
+            with pytest.raises(PositionGone):
+                await take(entries, 1)
+
+    asyncio.run(scene())
+
+
 def test_what_is_purged_is_gone_and_its_numbers_are_not_used_again(log: DatabaseLog) -> None:
     async def scene() -> None:
         start = await log.broker.head()
