@@ -97,6 +97,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     snapshot_rows: Count = 10_000
     snapshot_threads: Count = 4
     snapshot_line: Count = 10_000
+    snapshot_timeout: Seconds = 30.0
     # For how many seconds rows that were read serve, in a rush, whoever comes next, brought up to date from the log.
     snapshot_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 

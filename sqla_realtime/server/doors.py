@@ -143,6 +143,7 @@ class DatabaseArchive(Archive):
     def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
         self._registry = registry
         self._limit = settings.snapshot_rows
+        self._patience = settings.snapshot_timeout
         self._application = application
         self._workers = workers
         self._readers: dict[Publication, Reader] = {}
@@ -151,7 +152,13 @@ class DatabaseArchive(Archive):
         found = self._registry.channel(channel)
         if found is None:
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL)
-        return await self._workers.run(self._read, found)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._workers.run(self._read, found)
+        except TimeoutError:
+            # Its thread goes on to wait for the database, and is free again when that answers or the driver gives up.
+            log.warning("The rows of %s were not read in %s s. [snapshot-slow]", found.pattern.text, self._patience)
+            raise Refused(ErrorCode.SNAPSHOT_FAILED, "The database takes too long; try again.") from None
 
     def _read(self, channel: Channel) -> list[Row]:
         if self._application.session is None:

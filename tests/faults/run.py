@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import signal
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from sqla_realtime import Realtime
 from tests.faults.app import ITEMS, Base, Item
 from tests.faults.watcher import Lie
+from tests.support.databases import postgres_processes
 from tests.support.processes import Process, free_ports
 
 WRITERS, BROADCASTERS = 4, 3
@@ -56,13 +56,7 @@ class Server:
 
     def processes(self, name: str = "") -> list[psutil.Process]:
         """Those that call themselves so, the first of all among them."""
-        first = psutil.Process(int((Path(self._folder) / "postmaster.pid").read_text().split()[0]))
-        found = []
-        for each in (first, *first.children()):
-            with suppress(psutil.NoSuchProcess):
-                if re.match(name, " ".join(each.cmdline())):
-                    found.append(each)
-        return found
+        return postgres_processes(self._folder, name)
 
     def close(self) -> None:
         """Stop it, and delete everything."""
