@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, func, select, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime import Realtime, anyone
@@ -116,6 +117,13 @@ def test_a_role_that_lacks_one_of_a_readers_rights_is_told_which(postgres: Datab
             asyncio.run(refused(broker, LogForbidden, rf"lacks {act} on {table}\.\nGRANT SELECT, INSERT, DELETE ON"))
             broker.close()
             run(postgres.engine, f"GRANT {act} ON {table} TO {name}")
+
+
+def test_a_right_that_is_taken_away_later_is_a_right_that_it_lacks(postgres: DatabaseLog) -> None:
+    with role(postgres.engine) as engine, engine.connect() as connection:
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(select(log_table))
+        assert isinstance(journal_of("postgresql").explain(caught.value), LogForbidden)
 
 
 def test_and_these_are_all_that_it_needs(postgres: DatabaseLog) -> None:
