@@ -58,7 +58,8 @@ class SqliteJournal(Journal):
 
     def prepare(self, connection: Connection) -> None:
         self._seen = None
-        self._path = str(connection.exec_driver_sql("PRAGMA database_list").one().file)
+        # Whatever else is attached, and however the URL spells it.
+        [self._path] = [row.file for row in connection.exec_driver_sql("PRAGMA database_list") if row.name == "main"]
         self._file = _file_of(self._path)
         connection.exec_driver_sql("PRAGMA busy_timeout = 5000")
         connection.execute(_BEGIN, {"version": VERSION, "epoch": new_epoch(), "salt": secrets.randbits(31)})

@@ -122,6 +122,19 @@ def shared(realtime: Make, **settings: object) -> Realtime:
     return realtime(broker="database", log_timeout=SOON, commit_patience=SOON, snapshot_timeout=SOON, **settings)
 
 
+def test_nor_does_whoever_closes_it_wait_for_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PARTING", 0.1)
+    with opened(engine) as log:
+        asyncio.run(log.broker.head())
+        running = log.broker._running()
+        with frozen(*server(engine)):
+            asked = running.ask(lambda journal, connection: journal.head(connection))
+            log.broker.close()
+            running._thread.join(20)
+            assert not running._thread.is_alive()
+            assert asked.cancelled()
+
+
 def test_a_server_does_not_wait_for_ever_to_start(engine: Engine, realtime: Make) -> None:
     made = shared(realtime)
     made.metadata.create_all(engine)
