@@ -1,8 +1,8 @@
 """What a log in the database costs its writers and how soon readers have a commit: PostgreSQL whose fsync takes about 1 ms.
 
 pgbench changes one row in each transaction, from 1, 16 and 64 connections: without a log, with what a writer sends for it
-together with its COMMIT, and with a NOTIFY in the transaction, which is the mistake that this design avoids. A reader follows all
-the while. Then, at 50 commits a second, the time from before COMMIT to a reader's loop, without and with a transaction that
+together with its COMMIT, and with a NOTIFY in the transaction, which is the mistake that this design avoids. A reader follows
+all the while. Then, at 50 commits a second, the time from before COMMIT to a reader's loop, without and with a transaction that
 stays open. Medians of RUNS runs, in turn. ``--long`` fills the log with a million commits, too: how long a browser that is
 1,000 behind waits, and whether deleting keeps up with 2,000 commits a second.
 """

@@ -22,7 +22,7 @@ from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.capture.watched import complete, watch
-from sqla_realtime.errors import LogUnsuitable, NotEnabled
+from sqla_realtime.errors import LogUnsuitable
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
@@ -60,27 +60,21 @@ class Realtime(Lifecycle):
     def _make_broker(self) -> Broker:
         settings = self.settings
         if settings.broker == "database":
-            return DatabaseBroker(lambda: self.engine, settings.bounds, settings.commit_patience, Interpreter(self._registry))
+            return DatabaseBroker(
+                lambda: self.engine,
+                settings.bounds,
+                settings.commit_patience,
+                Interpreter(self._registry),
+                url=settings.log_url,
+                deadline=settings.log_timeout,
+            )
         return MemoryBroker(settings.bounds, settings.commit_patience)
 
     @property
     def engine(self) -> Engine:
-        """The engine of the database that has the published rows, which is where the log is for ``broker="database"``.
-
-        Raises NotEnabled, and LogUnsuitable where there are several.
-        """
-        application = self._application
-        if application.session is None:
-            raise NotEnabled
-        with application.scope(), application.session() as session:
-            binds = [session.get_bind(publication.mapper) for publication in self._registry] or [session.get_bind()]
-            engines = dict.fromkeys(bind.engine for bind in binds)
-        if len(engines) > 1:
-            raise LogUnsuitable(
-                reason="published models are in several databases, and a transaction is in one of them",
-                remedy="Make a Realtime for each database.",
-            )
-        return next(iter(engines))
+        """The engine of the database that has the published rows, which is where the log is for ``broker="database"``. Raises
+        NotEnabled, and LogUnsuitable where there are several."""
+        return self._application.engine(publication.mapper for publication in self._registry)
 
     @property
     def shares(self) -> bool:
@@ -225,7 +219,7 @@ class Realtime(Lifecycle):
         application (see Application). Called by integrations, before ``start``. Raises ConfigurationError."""
         with self._lock:
             before, self.settings = self.settings, Settings.load(self._arguments, config)
-            if self.settings.broker != before.broker:
+            if _carrier(self.settings) != _carrier(before):
                 self._broker.close()
                 self._broker = self._make_broker()
                 self._hooks.use(self._broker)
@@ -248,3 +242,8 @@ class Realtime(Lifecycle):
     def describe(self) -> list[str]:
         """What is published, a line each: models, channels, rules, the columns that are sent and those that are not."""
         return describe(self._registry)
+
+
+def _carrier(settings: Settings) -> tuple[object, ...]:
+    """The settings that make another broker necessary where they change."""
+    return settings.broker, settings.log_url, settings.log_timeout

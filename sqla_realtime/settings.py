@@ -97,6 +97,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     snapshot_rows: Count = 10_000
     snapshot_threads: Count = 4
     snapshot_line: Count = 10_000
+    snapshot_timeout: Seconds = 30.0
     # For how many seconds rows that were read serve, in a rush, whoever comes next, brought up to date from the log.
     snapshot_share: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
@@ -107,6 +108,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
 
     # How long a COMMIT that has begun may keep later commits waiting for their place in the log.
     commit_patience: Seconds = 10.0
+
+    # Where the log in the database is read, when the application's engine goes through a pooler: the server's own URL.
+    log_url: Annotated[str | None, Field(repr=False)] = None
+    # How long a connection that reads it may give no answer before another one is made.
+    log_timeout: Seconds = 10.0
 
     @property
     def bounds(self) -> Bounds:

@@ -62,8 +62,9 @@ class _Ticket:
 class DatabaseBroker(Broker):
     """The tier for several processes: nothing that was committed is lost, whatever is killed, and there is one order.
 
-    ``engine`` finds the engine of the application's database, when it is needed first. ``interpreter`` makes
-    commits of what triggers have written.
+    ``engine`` finds the engine of the application's database, when it is needed first. ``interpreter`` makes commits of what
+    triggers have written. ``url`` is another way to the database for what reads, and ``deadline`` the seconds after which a
+    connection that gives no answer is made anew.
     """
 
     shared = True
@@ -74,9 +75,14 @@ class DatabaseBroker(Broker):
         bounds: Bounds | None = None,
         patience: float = 10.0,
         interpreter: Interpreter | None = None,
+        *,
+        url: str | None = None,
+        deadline: float = 10.0,
     ) -> None:
         self._engine = engine
         self._interpreter = interpreter
+        self._url = url
+        self._deadline = deadline
         self._bounds = bounds or Bounds()
         self._patience = patience
         self._lock = threading.Lock()
@@ -168,7 +174,7 @@ class DatabaseBroker(Broker):
     def _running(self) -> Reader:
         with self._lock:
             if self._reader is None:
-                self._reader = Reader(self._engine, self._bounds, self._interpreter)
+                self._reader = Reader(self._engine, self._bounds, self._interpreter, url=self._url, deadline=self._deadline)
             return self._reader
 
 

@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.closing import Refuse
 from sqla_realtime.brokers.tables import log
 from sqla_realtime.commit import Position
+from sqla_realtime.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Written:
 class Journal(ABC):
     """A log in one kind of database. Every call blocks; a connection is used by one thread at a time.
 
-    The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through.
+    The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through, and is
+    explained when somebody asks.
     Positions count transactions: no two readers are ever given another one for a transaction, or another order.
     ``announces``: whether ``announce`` reaches anybody.
     """
@@ -67,7 +70,15 @@ class Journal(ABC):
 
     @abstractmethod
     def prepare(self, connection: Connection) -> None:
-        """Make a new connection ready, and the log where there is none yet. Raises LogMissing and LogTooNew."""
+        """Make a new connection ready, and begin the log where it has not begun yet. Raises ConfigurationError."""
+
+    @abstractmethod
+    def explain(self, error: DBAPIError) -> ConfigurationError | None:
+        """What has to be done about an error of any other call; None where it may be gone the next time."""
+
+    @abstractmethod
+    def now(self, connection: Connection) -> float:
+        """The seconds of the clock by which it is told how old something is."""
 
     @abstractmethod
     def head(self, connection: Connection) -> Position:

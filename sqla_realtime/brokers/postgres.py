@@ -13,6 +13,7 @@ something for it, and all read the same ones. It is the batch of PgQ (Skype, 200
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from itertools import groupby
@@ -22,28 +23,24 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers import ticks
+from sqla_realtime.brokers.backend import CHANNEL, Backend, explain
 from sqla_realtime.brokers.closing import Refuse, last
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.tables import VERSION
 from sqla_realtime.commit import Position, new_epoch
-from sqla_realtime.errors import LogMissing, LogTooNew, LogUnsuitable, PositionGone
+from sqla_realtime.errors import ConfigurationError, LogTooNew, LogUnsuitable, PositionGone
+
+log = logging.getLogger(__name__)
+
+_POOLED = (
+    "The log is read through a connection pooler, where nothing can be listened to, so it is looked at again and again: "
+    "set REALTIME_LOG_URL, or Realtime(log_url=...), to a URL that leads to PostgreSQL itself. [log-pooled]"
+)
 
 # How many ticks are read, and how many transactions' rows are deleted, at a time.
 READ, PURGE = 100, 5000
 # The first server that has what is needed: xid8, and functions on snapshots of it.
-OLDEST_SERVER, CHANNEL = (13,), "realtime_log"
-
-# A boundary must outlive a crash, or what is told on its strength was never committed; no time-out cuts short its wait for a
-# standby either. Statistics of a table that is filled and emptied all the time are always wrong: a sequential scan of it is
-# never right, and nothing is worth being compiled.
-_SETTINGS = (
-    "SET synchronous_commit = on",
-    "SET enable_seqscan = off",
-    "SET jit = off",
-    "SET statement_timeout = 0",
-    "SET lock_timeout = '5s'",
-    "SET application_name = 'sqla_realtime'",
-)
+OLDEST_SERVER = (13,)
 
 
 class PostgresJournal(Journal):
@@ -58,100 +55,92 @@ class PostgresJournal(Journal):
     def __init__(self) -> None:
         # The last tick that is known, and its salt.
         self._mark: tuple[int, int] | None = None
-        # Whether the connection listens, and whether it has heard anything: that comes with the answer to any statement.
-        self._attending = self._heard = False
+        self._backend: Backend | None = None
+
+    def _on(self, connection: Connection) -> Backend:
+        if self._backend is None or self._backend.connection is not connection:
+            pooled = self._backend is not None and self._backend.pooled
+            self._backend = Backend(connection)
+            if self._backend.pooled and not pooled:
+                log.warning(_POOLED)
+        return self._backend
 
     def write(self, connection: Connection, body: str, refuse: Refuse) -> None:
         if not last(connection, body, refuse):
             super().write(connection, body, refuse)
 
     def prepare(self, connection: Connection) -> None:
-        self._attending = self._heard = False
         version = connection.dialect.server_version_info or OLDEST_SERVER
-        for setting in _SETTINGS:
-            connection.exec_driver_sql(setting)
         if version < OLDEST_SERVER:
             name = ".".join(map(str, version))
             raise LogUnsuitable(reason=f"PostgreSQL {name} has no 64 bit transaction numbers", remedy="Use 13 or later.")
-        place = self._place(connection)
-        try:
-            values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
-            connection.execute(ticks.BEGIN, values)
-            latest = connection.execute(ticks.LATEST).one()
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "42P01":  # undefined_table
-                raise LogMissing(reason=str(error.orig).splitlines()[0]) from error
-            raise
+        backend = self._on(connection)
+        backend.demand()
+        place = self._place(backend)
+        values = {"version": VERSION, "epoch": new_epoch(), "place": place, "salt": secrets.randbits(62)}
+        backend.run(ticks.BEGIN, values)
+        latest = backend.run(ticks.LATEST).one()
         if latest.version > VERSION:
             raise LogTooNew(found=latest.version, known=VERSION)
         if place and latest.place and place != latest.place:
-            self._renew(connection, latest.epoch, place)
+            self._renew(backend, latest.epoch, place)
+
+    def explain(self, error: DBAPIError) -> ConfigurationError | None:
+        return explain(error)
+
+    def now(self, connection: Connection) -> float:
+        return float(self._on(connection).run(ticks.NOW).scalar_one())
 
     @staticmethod
-    def _place(connection: Connection) -> str:
+    def _place(backend: Backend) -> str:
         """The server and its history; nothing where it does not tell everybody."""
         try:
-            return str(connection.execute(ticks.PLACE).scalar_one())
+            return str(backend.run(ticks.PLACE).scalar_one())
         except DBAPIError:
             return ""
 
     def head(self, connection: Connection) -> Position:
+        backend = self._on(connection)
         while True:
             known = self._mark or (-1, 0)
-            row = connection.execute(ticks.TICK, {"salt": secrets.randbits(62), "known": known[0]}).first()
+            row = backend.run(ticks.TICK, {"salt": secrets.randbits(62), "known": known[0]}).first()
             if row is None:  # somebody has emptied the tables
                 self._mark = None
                 self.prepare(connection)
             elif row.back or (self._mark is not None and not _is_known(row, *self._mark)):
-                self._renew(connection, row.epoch, self._place(connection))
+                self._renew(backend, row.epoch, self._place(backend))
             elif not row.beaten:  # somebody else made it, perhaps from an earlier moment
                 self._mark = (row.tick, row.salt)
                 return Position(row.epoch, row.last)
 
-    def _renew(self, connection: Connection, before: str, place: str) -> None:
+    def _renew(self, backend: Backend, before: str, place: str) -> None:
         self._mark = None
         values = {"epoch": new_epoch(), "before": before, "place": place, "salt": secrets.randbits(62)}
-        connection.exec_driver_sql("BEGIN")
-        try:
+        with backend.transaction():
             for statement in ticks.RENEW:
-                connection.execute(statement, values)
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT")
+                backend.connection.execute(statement, values)
 
     def announce(self, connection: Connection) -> None:
         # Never in a writer's transaction: there it would have the whole server commit one transaction after the other.
-        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+        self._on(connection).connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
     def attend(self, connection: Connection) -> int | None:
-        driver: Any = connection.connection.driver_connection
-        if connection.dialect.driver != "psycopg":
-            return None
-        if not self._attending:
-            self._attending = True
-            driver.add_notify_handler(self._hear)
-            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
-        return int(driver.fileno())
-
-    def _hear(self, notification: object) -> None:
-        self._heard = True
+        return self._on(connection).attend()
 
     def heard(self) -> bool:
-        heard, self._heard = self._heard, False
-        return heard
+        return self._backend is not None and self._backend.heard()
 
     def oldest(self, connection: Connection, count: int, age: float) -> Position:
         head = self.head(connection)
         values = {"epoch": head.epoch, "last": head.offset, "count": count, "age": age}
-        found = connection.execute(ticks.OLDEST, values).scalar()
+        found = self._on(connection).run(ticks.OLDEST, values).scalar()
         return head if found is None else Position(head.epoch, found)
 
     def read(self, connection: Connection, after: Position) -> Sequence[Written]:
-        base = connection.execute(ticks.BASE, {"offset": after.offset}).first()
+        base = self._on(connection).run(ticks.BASE, {"offset": after.offset}).first()
         if base is None or base.epoch != after.epoch:
             raise PositionGone(position=after)
-        rows: Sequence[Any] = connection.execute(ticks.READ, {"base": base.tick, "most": READ}).all()
+        rows: Sequence[Any] = self._on(connection).run(ticks.READ, {"base": base.tick, "most": READ}).all()
         rows = [row for row in rows if row.epoch == after.epoch]
         found: list[Written] = []
         for _, tick in groupby(rows, key=lambda row: row.tick):
@@ -168,11 +157,11 @@ class PostgresJournal(Journal):
         return [Written(Position(after.epoch, first + step), bodies) for step, bodies in enumerate(transactions, 1)]
 
     def purge(self, connection: Connection, age: float) -> bool:
-        boundary = connection.execute(ticks.BOUNDARY, {"age": age}).first()
+        boundary = self._on(connection).run(ticks.BOUNDARY, {"age": age}).first()
         if boundary is None:
             return False
-        connection.execute(ticks.PURGE_TICKS, {"tick": boundary.tick})
-        return connection.execute(ticks.PURGE, {"lo": boundary.lo, "most": PURGE}).rowcount == PURGE
+        self._on(connection).run(ticks.PURGE_TICKS, {"tick": boundary.tick})
+        return self._on(connection).run(ticks.PURGE, {"lo": boundary.lo, "most": PURGE}).rowcount == PURGE
 
 
 def _is_known(row: Any, number: int, salt: int) -> bool:

@@ -7,52 +7,65 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sqla_realtime.brokers.bell import Bell
 from sqla_realtime.brokers.entries import Interpreter, entries_of
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of, own_engine
+from sqla_realtime.brokers.questions import Question, Questions
 from sqla_realtime.brokers.ring import Ring
+from sqla_realtime.brokers.tidier import Tidier
+from sqla_realtime.brokers.watchdog import Watchdog
 from sqla_realtime.commit import Entry, Position
-from sqla_realtime.errors import ConfigurationError, PositionGone
+from sqla_realtime.errors import ConfigurationError, PositionGone, RealtimeError
 from sqla_realtime.history import Bounds
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Question = Callable[[Journal, Connection], T]
 
 # How long between two looks: while there is news, and when there has been none for so many seconds.
 BUSY, IDLE, CALM = 0.01, 0.25, 1.0
-# How long between two purges, and for how many seconds more than readers may come back what they need is kept.
-TIDY, MARGIN = 10.0, 60.0
 RETRY_BASE, RETRY_CAP = 0.1, 5.0
+# How long whoever closes it waits for what is being asked, and once more for its end.
+PARTING = 2.5
 
 
 class Reader:
     """Any thread, but for the underscored, which are the reader's own thread's. It looks only while somebody follows, and
-    comes back by itself when the database was away; ``failure`` is then why."""
+    comes back by itself when the database was away, or did not answer for ``deadline`` seconds; ``failure`` is then why."""
 
-    def __init__(self, engine: Callable[[], Engine], bounds: Bounds, interpreter: Interpreter | None) -> None:
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        bounds: Bounds,
+        interpreter: Interpreter | None = None,
+        *,
+        url: str | None = None,
+        deadline: float = 10.0,
+    ) -> None:
         self._find = engine
         self._interpreter = interpreter
+        self._url = url
+        self._watchdog = Watchdog(deadline)
         self._engine: Engine | None = None
         # Kept from one connection to the next: it knows what has been read.
         self._journal: Journal | None = None
         self._ring = Ring(Position("", 0), bounds)
-        self._asked: deque[tuple[Future[Any], Question[Any]]] = deque()
+        self._asked = Questions()
         self._bell = Bell()
         self._announcing = False
         self._closed = False
         self._resting = True
-        self._news_at = self._tidied_at = time.monotonic()
+        self._tidier = Tidier()
+        self._news_at = time.monotonic()
+        self._tries = 0
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sqla-realtime-log", daemon=True)
         self._thread.start()
@@ -77,8 +90,7 @@ class Reader:
 
     def ask(self, question: Question[T]) -> Future[T]:
         """Have something looked up in the database. While that is away it is asked again, until the future is cancelled."""
-        future: Future[T] = Future()
-        self._asked.append((future, question))
+        future = self._asked.ask(question)
         self.wake()
         return future
 
@@ -114,7 +126,10 @@ class Reader:
         """End the thread, and let go of its connection."""
         self._closed = True
         self._bell.ring()
-        self._thread.join(5.0)
+        self._thread.join(PARTING)
+        if self._thread.is_alive():
+            self._watchdog.cut()
+            self._thread.join(PARTING)
 
     def abandon(self) -> None:
         """In a forked child: the connection is the parent's, who goes on to use it."""
@@ -125,90 +140,93 @@ class Reader:
     # The thread.
 
     def _run(self) -> None:
-        tries = 0
         while not self._closed:
             asked = len(self._asked)
             try:
-                self._engine = own_engine(self._find())
-                with self._engine.connect() as connection:
+                self._engine = own_engine(self._find(), self._url, self._watchdog.patience)
+                # First of all, because SQLAlchemy has questions of its own.
+                event.listen(self._engine.pool, "connect", lambda made, record: self._watchdog.adopt(made), insert=True)
+                with self._watchdog.over(), self._engine.connect() as connection:
                     self._journal = self._journal or journal_of(connection.dialect.name)
-                    self._journal.prepare(connection)
-                    if self._interpreter is not None:
-                        self._interpreter.ready(connection)
-                    tries, self.failure = 0, None
                     self._serve(self._journal, connection)
-            except ConfigurationError as error:
-                self._refuse(error, asked)
             except Exception as error:
-                self._note(error)
-                self._pause(tries)
-                tries += 1
+                reason = self._reason(error)
+                if isinstance(reason, ConfigurationError):
+                    self._refuse(reason, asked)
+                else:
+                    self._note(reason)
+                    self._pause()
             finally:
                 if self._engine is not None:
                     self._engine.dispose()
-        while self._asked:
-            self._asked.popleft()[0].cancel()
+        self._asked.cancel()
+        self._watchdog.close()
         self._bell.close()
 
+    def _reason(self, error: Exception) -> Exception:
+        found = self._journal.explain(error) if isinstance(error, DBAPIError) and self._journal is not None else None
+        return found or error
+
     def _note(self, error: Exception) -> None:
-        """Log what is new about it. That a database is away is no mistake of anybody's, so there is no traceback of it."""
+        """Log what is new about it. Where a database is away, or has to be changed, there is no traceback of it."""
         if self.failure is None:
-            trace = None if isinstance(error, DBAPIError) else error
+            trace = None if isinstance(error, SQLAlchemyError | RealtimeError) else error
             log.warning("The log was lost; it is read again as soon as it can be: %s [log-lost]", _line(error), exc_info=trace)
         self.failure = error
 
     def _refuse(self, error: ConfigurationError, count: int) -> None:
         """Answer so many that there is no log; whoever has asked later has another try."""
+        self._resting = True
+        followed = self._ring.followed
+        if followed:
+            self._note(error)
         self.failure = error
         self._bell.silence()
-        for _ in range(min(count, len(self._asked))):
-            _resolve(self._asked.popleft()[0], error=error)
+        self._asked.refuse(error, count)
         if not (self._closed or self._asked):
-            self._bell.wait(None)
+            self._bell.wait(RETRY_CAP if followed else None)
 
-    def _pause(self, tries: int) -> None:
+    def _pause(self) -> None:
         """Full jitter, so that broadcasters do not come back in step."""
         self._bell.silence()
-        time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(tries, 16))))  # noqa: S311
+        time.sleep(random.uniform(0, min(RETRY_CAP, RETRY_BASE * 2 ** min(self._tries, 16))))  # noqa: S311
+        self._tries += 1
 
     def _serve(self, journal: Journal, connection: Connection) -> None:
+        prepared = False
         while not self._closed:
+            self._watchdog.work()
             self._bell.silence()
-            self._answer(journal, connection)
+            # Whoever only announces needs no right to anything.
+            if not prepared and (self._asked or self._ring.followed):
+                journal.prepare(connection)
+                if self._interpreter is not None:
+                    self._interpreter.ready(connection)
+                prepared = True
+            if prepared:
+                self._asked.answer(journal, connection, self._watchdog.work)
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)
             ear = None
-            if self._ring.followed:
+            if prepared and self._ring.followed:
                 ear = journal.attend(connection)
                 journal.heard()
                 self._catch_up(journal, connection)
-                self._tidy(journal, connection)
+                self._tidier.tidy(journal, connection, self._ring.bounds.age)
             if not journal.heard():
                 self._rest(ear)
 
     def _rest(self, ear: int | None) -> None:
         """Until it is woken, by this process or another one, or it is time to look again by itself."""
+        self._watchdog.rest()
+        self._tries, self.failure = 0, None
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
             self._bell.wait(None)
         self._resting = False
         if self._ring.followed:
             self._bell.wait(BUSY if time.monotonic() - self._news_at < CALM else IDLE, ear)
-
-    def _answer(self, journal: Journal, connection: Connection) -> None:
-        while self._asked:
-            future, question = self._asked[0]
-            if not future.cancelled():
-                try:
-                    result = question(journal, connection)
-                except DBAPIError:
-                    raise
-                except Exception as error:
-                    _resolve(future, error=error)
-                else:
-                    _resolve(future, result=result)
-            self._asked.popleft()
 
     def _catch_up(self, journal: Journal, connection: Connection) -> None:
         head = journal.head(connection)
@@ -222,22 +240,9 @@ class Reader:
                     break
                 self._news_at = time.monotonic()
                 self._ring.extend(found)
+                self._watchdog.work()
         except PositionGone:
             self._ring.begin(head)
-
-    def _tidy(self, journal: Journal, connection: Connection) -> None:
-        """A portion at each look, until there is nothing left, and then again after a while."""
-        now = time.monotonic()
-        if now - self._tidied_at > TIDY and not journal.purge(connection, self._ring.bounds.age + MARGIN):
-            self._tidied_at = now
-
-
-def _resolve(future: Future[Any], result: object = None, error: Exception | None = None) -> None:
-    if future.set_running_or_notify_cancel():
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
 
 
 def _line(error: Exception) -> str:

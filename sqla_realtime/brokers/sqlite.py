@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.tables import VERSION
 from sqla_realtime.commit import Position, new_epoch
-from sqla_realtime.errors import LogMissing, LogTooNew, PositionGone
+from sqla_realtime.errors import ConfigurationError, LogForbidden, LogMissing, LogTooNew, PositionGone
 
 # How many transactions are read, and how many are deleted, at a time.
 READ, PURGE = 1000, 5000
@@ -31,10 +32,12 @@ _OLDEST = text(
 )
 _SALT = text("SELECT xid FROM realtime_log WHERE id = :id")
 _READ = text("SELECT id, body FROM realtime_log WHERE id > :after ORDER BY id LIMIT :most")
+# What comes before the first that is young. By a clock that was wrong for a while something can be from the future, too.
 _PURGE = text(
-    "DELETE FROM realtime_log WHERE id IN (SELECT id FROM realtime_log "
-    "WHERE at < (julianday('now') - 2440587.5) * 86400.0 - :age ORDER BY id LIMIT :most)"
+    "DELETE FROM realtime_log WHERE id IN (SELECT id FROM realtime_log WHERE id < coalesce((SELECT id FROM realtime_log "
+    "WHERE abs(at - (julianday('now') - 2440587.5) * 86400.0) <= :age ORDER BY id LIMIT 1), :end) ORDER BY id LIMIT :most)"
 )
+_NOW = text("SELECT (julianday('now') - 2440587.5) * 86400.0")
 _VERSION = text("PRAGMA data_version")
 
 
@@ -51,24 +54,31 @@ class SqliteJournal(Journal):
         self._head: Position | None = None
         # The last transaction that was known, and its salt where it was still there.
         self._mark: tuple[int, int | None] | None = None
-        self._file: tuple[int, int] | None = None
+        self._path, self._file = "", (0, 0)
 
     def prepare(self, connection: Connection) -> None:
         self._seen = None
-        self._file = _file_of(connection)
-        try:
-            connection.exec_driver_sql("PRAGMA busy_timeout = 5000")
-            connection.execute(_BEGIN, {"version": VERSION, "epoch": new_epoch(), "salt": secrets.randbits(31)})
-            _, version = connection.execute(_EPOCH).one()
-        except DBAPIError as error:
-            if "no such table" in str(error.orig):
-                raise LogMissing(reason=error.orig) from error
-            raise
+        # Whatever else is attached, and however the URL spells it.
+        [self._path] = [row.file for row in connection.exec_driver_sql("PRAGMA database_list") if row.name == "main"]
+        self._file = _file_of(self._path)
+        connection.exec_driver_sql("PRAGMA busy_timeout = 5000")
+        connection.execute(_BEGIN, {"version": VERSION, "epoch": new_epoch(), "salt": secrets.randbits(31)})
+        _, version = connection.execute(_EPOCH).one()
         if version > VERSION:
             raise LogTooNew(found=version, known=VERSION)
 
+    def explain(self, error: DBAPIError) -> ConfigurationError | None:
+        if "no such table" in str(error.orig):
+            return LogMissing(reason=error.orig)
+        if "readonly database" in str(error.orig):
+            return LogForbidden(reason=error.orig, remedy=f"Let it write {self._path}, its folder, and the files beside it.")
+        return None
+
+    def now(self, connection: Connection) -> float:
+        return float(connection.execute(_NOW).scalar_one())
+
     def head(self, connection: Connection) -> Position:
-        if _file_of(connection) != self._file:
+        if _file_of(self._path) != self._file:
             raise ConnectionError("another file has taken the place of the database")
         seen = connection.execute(_VERSION).scalar()
         if self._head is None or seen != self._seen:
@@ -102,19 +112,22 @@ class SqliteJournal(Journal):
     def read(self, connection: Connection, after: Position) -> Sequence[Written]:
         last = connection.execute(_LAST).scalar() or 0
         rows: Sequence[Any] = connection.execute(_READ, {"after": after.offset, "most": READ}).all()
-        if rows[0].id != after.offset + 1 if rows else last > after.offset:
+        # What somebody has deleted is noticed by whoever comes to it.
+        found = [row for number, row in takewhile(lambda each: each[0] == each[1].id, enumerate(rows, after.offset + 1))]
+        if not found and last > after.offset:
             raise PositionGone(position=after)
-        return [Written(Position(after.epoch, row.id), [row.body]) for row in rows]
+        return [Written(Position(after.epoch, row.id), [row.body]) for row in found]
 
     def add(self, connection: Connection, body: str) -> None:
         super().add(connection, body)
         self._seen = None  # a connection is not told of what it has written itself
 
     def purge(self, connection: Connection, age: float) -> bool:
-        return connection.execute(_PURGE, {"age": age, "most": PURGE}).rowcount == PURGE
+        last = connection.execute(_LAST).scalar() or 0
+        return connection.execute(_PURGE, {"age": age, "end": last + 1, "most": PURGE}).rowcount == PURGE
 
 
-def _file_of(connection: Connection) -> tuple[int, int]:
+def _file_of(path: str) -> tuple[int, int]:
     """Which file has the database's name now. One that was moved away is still there for whoever has opened it."""
-    found = os.stat(connection.engine.url.database or "")
+    found = os.stat(path)
     return found.st_dev, found.st_ino

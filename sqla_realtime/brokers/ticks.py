@@ -71,8 +71,11 @@ READ = text(
     WHERE t.tick > :base ORDER BY t.tick, e.place, e.id
     """
 )
+NOW = text("SELECT extract(epoch FROM clock_timestamp())")
+# The last before the first that is young. By a clock that was wrong for a while something can be from the future, too.
 BOUNDARY = text(
-    "SELECT tick, lo::text AS lo FROM realtime_tick WHERE at < extract(epoch FROM clock_timestamp()) - :age "
+    "SELECT tick, lo::text AS lo FROM realtime_tick WHERE tick < coalesce((SELECT tick FROM realtime_tick "
+    "WHERE abs(at - extract(epoch FROM clock_timestamp())) <= :age ORDER BY tick LIMIT 1), 9223372036854775807) "
     "ORDER BY tick DESC LIMIT 1"
 )
 PURGE_TICKS = text("DELETE FROM realtime_tick WHERE tick < :tick")

@@ -29,6 +29,7 @@
     │   ├── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
     │   ├── LogMissing              log-missing
     │   ├── LogTooNew               log-too-new
+    │   ├── LogForbidden            log-forbidden
     │   └── LogUnsuitable           log-unsuitable
     ├── PositionGone            position-gone, raised by Follower.follow(): the log no longer reaches back that far
     ├── LogUnwritable           log-unwritable, raised by the COMMIT of a transaction that can't be told
@@ -69,6 +70,7 @@ from sqla_realtime.errors.declaration import (
     UnknownPlaceholder,
 )
 from sqla_realtime.errors.log import (
+    LogForbidden,
     LogMissing,
     LogTooNew,
     LogUnreachable,
@@ -87,6 +89,7 @@ __all__ = [
     "BadWhere",
     "ConfigurationError",
     "DeclarationError",
+    "LogForbidden",
     "LogMissing",
     "LogTooNew",
     "LogUnreachable",

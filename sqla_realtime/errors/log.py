@@ -29,6 +29,14 @@ class LogTooNew(ConfigurationError):
     fix = "Update sqla_realtime here as well: every process that shares a log has to know it."
 
 
+class LogForbidden(ConfigurationError):
+    """The log may not be read or written by whoever the connection belongs to, or through this connection."""
+
+    code = "log-forbidden"
+    message = "The database does not let this process keep its log: {reason}."
+    fix = "{remedy}"
+
+
 class LogUnsuitable(ConfigurationError):
     """A database that can't keep a log that processes share."""
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from sqla_realtime.brokers.base import Follower
 from sqla_realtime.commit import Entry, Position
-from sqla_realtime.errors import PositionGone
+from sqla_realtime.errors import LogUnreachable, PositionGone
 from sqla_realtime.hub.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,15 @@ SLICE = 0.005
 
 
 class Feed:
-    """Carries entries from the log to the hub, in order. Loop thread only."""
+    """Carries entries from the log to the hub, in order. Loop thread only.
 
-    def __init__(self, broker: Follower, hub: Hub) -> None:
+    ``patience`` is how long, in seconds, whoever waits for a position does so while nothing comes; None for ever.
+    """
+
+    def __init__(self, broker: Follower, hub: Hub, patience: float | None = None) -> None:
         self._broker = broker
         self._hub = hub
+        self._patience = patience
         self._arrived = asyncio.Event()
         self._tries = 0
 
@@ -72,7 +76,14 @@ class Feed:
         self._tries = 0
 
     async def reached(self, position: Position) -> None:
-        """Wait until the hub has dispatched everything up to a position, or has jumped into another log."""
+        """Wait until the hub has dispatched everything up to a position, or has jumped into another log.
+
+        Raises LogUnreachable.
+        """
         while self._hub.position.epoch == position.epoch and self._hub.position.offset < position.offset:
             self._arrived.clear()
-            await self._arrived.wait()
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._arrived.wait()
+            except TimeoutError:
+                raise LogUnreachable(patience=self._patience) from None

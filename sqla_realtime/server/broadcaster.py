@@ -45,7 +45,7 @@ class Broadcaster:
         self._broker = broker
         flusher = Flusher()
         self.hub = Hub(position, settings.bounds, post=flusher.post)
-        self._feed = Feed(broker, self.hub)
+        self._feed = Feed(broker, self.hub, settings.commit_patience)
         # Apart, so that snapshots of a slow database keep nobody from being identified.
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
@@ -89,7 +89,7 @@ class Broadcaster:
         )
 
     async def open(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept clients on sockets that are bound already, once what they may have missed is known."""
+        """Accept clients on sockets that are bound already, once what they may have missed is known. Raises LogUnreachable."""
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
+from sqlalchemy.orm import Mapper, Session
 
+from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
@@ -42,6 +44,21 @@ class Application:
     session_cookie: Callable[[Handshake], Identity | None] | None = None
     identify: Callable[[Identity], Any] | None = None
     session: Callable[[], Session] | None = None
+
+    def engine(self, mappers: Iterable[Mapper[Any]]) -> Engine:
+        """The engine of the one database where the rows of these mappers are. Raises NotEnabled, and LogUnsuitable where they
+        are in several."""
+        if self.session is None:
+            raise NotEnabled
+        with self.scope(), self.session() as session:
+            binds = [session.get_bind(mapper) for mapper in mappers] or [session.get_bind()]
+            engines = dict.fromkeys(bind.engine for bind in binds)
+        if len(engines) > 1:
+            raise LogUnsuitable(
+                reason="published models are in several databases, and a transaction is in one of them",
+                remedy="Make a Realtime for each database.",
+            )
+        return next(iter(engines))
 
 
 class Workers:
@@ -143,6 +160,7 @@ class DatabaseArchive(Archive):
     def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
         self._registry = registry
         self._limit = settings.snapshot_rows
+        self._patience = settings.snapshot_timeout
         self._application = application
         self._workers = workers
         self._readers: dict[Publication, Reader] = {}
@@ -151,7 +169,13 @@ class DatabaseArchive(Archive):
         found = self._registry.channel(channel)
         if found is None:
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL)
-        return await self._workers.run(self._read, found)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._workers.run(self._read, found)
+        except TimeoutError:
+            # Its thread goes on to wait for the database, and is free again when that answers or the driver gives up.
+            log.warning("The rows of %s were not read in %s s. [snapshot-slow]", found.pattern.text, self._patience)
+            raise Refused(ErrorCode.SNAPSHOT_FAILED, "The database takes too long; try again.") from None
 
     def _read(self, channel: Channel) -> list[Row]:
         if self._application.session is None:

@@ -35,7 +35,7 @@ class Lifecycle:
     def start(self) -> None:
         """Start the broadcaster in a thread of this process and return once it accepts clients.
 
-        Does nothing where it runs already. Raises NotEnabled or PortInUse.
+        Does nothing where it runs already. Raises NotEnabled, PortInUse, or LogUnreachable.
         """
         from sqla_realtime.server.runner import Runner
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -39,15 +40,16 @@ class DatabaseWriter:
 class DatabaseLog:
     """A log in an empty database; ``other()`` is what another process has of it."""
 
-    def __init__(self, engine: Engine, bounds: Bounds | None = None) -> None:
+    def __init__(self, engine: Engine, bounds: Bounds | None = None, **reading: Any) -> None:
         self.engine = engine
         self._bounds = bounds
+        self._reading = reading
         self._others: list[DatabaseBroker] = []
         metadata.create_all(engine)
         self.broker = self.other()
 
     def other(self) -> DatabaseBroker:
-        self._others.append(DatabaseBroker(lambda: self.engine, self._bounds))
+        self._others.append(DatabaseBroker(lambda: self.engine, self._bounds, **self._reading))
         return self._others[-1]
 
     def write(self, commit: Commit) -> DatabaseWriter:
@@ -59,21 +61,24 @@ class DatabaseLog:
 
 
 @contextmanager
-def database_log(kind: str, folder: Path, bounds: Bounds | None = None) -> Iterator[DatabaseLog]:
+def database_log(kind: str, folder: Path, bounds: Bounds | None = None, **reading: Any) -> Iterator[DatabaseLog]:
     """A new log of that kind."""
     if kind == "postgres":
-        with postgres_engine(pool_size=20) as engine:
-            yield from _opened(engine, bounds)
+        with postgres_engine(pool_size=20) as engine, opened(engine, bounds, **reading) as log:
+            yield log
     else:
         engine = sqlite_engine(folder)
         try:
-            yield from _opened(engine, bounds)
+            with opened(engine, bounds, **reading) as log:
+                yield log
         finally:
             engine.dispose()
 
 
-def _opened(engine: Engine, bounds: Bounds | None) -> Iterator[DatabaseLog]:
-    log = DatabaseLog(engine, bounds)
+@contextmanager
+def opened(engine: Engine, bounds: Bounds | None = None, **reading: Any) -> Iterator[DatabaseLog]:
+    """A new log in an empty database."""
+    log = DatabaseLog(engine, bounds, **reading)
     try:
         yield log
     finally:

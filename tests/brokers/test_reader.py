@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from sqla_realtime.brokers import reader as reader_module
+from sqla_realtime.brokers import tidier
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.brokers.tables import log as log_table
@@ -35,10 +36,10 @@ def test_a_lost_connection_is_made_again_and_nothing_is_missed(
     faults = ["one", "two"]
     original = reader_module.own_engine
 
-    def own_engine(engine: Engine) -> Engine:
+    def own_engine(engine: Engine, *how: Any) -> Engine:
         if faults:
             raise OperationalError(faults.pop(), None, OSError())
-        return original(engine)
+        return original(engine, *how)
 
     monkeypatch.setattr(reader_module, "own_engine", own_engine)
 
@@ -119,7 +120,7 @@ def test_it_ends_when_it_is_closed(log: DatabaseLog) -> None:
 
 
 def test_what_is_old_is_purged_in_portions_until_nothing_is_left(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "TIDY", 0.0)
+    monkeypatch.setattr(tidier, "TIDY", 0.0)
     portions = [False, True, True]
     ages: list[float] = []
     done = threading.Event()
@@ -141,4 +142,4 @@ def test_what_is_old_is_purged_in_portions_until_nothing_is_left(log: DatabaseLo
             await asyncio.gather(reading, return_exceptions=True)
 
     asyncio.run(scene())
-    assert set(ages) == {log.broker._running().bounds.age + reader_module.MARGIN}
+    assert set(ages) == {log.broker._running().bounds.age + tidier.MARGIN}

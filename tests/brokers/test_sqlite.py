@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from sqla_realtime.brokers.journals import own_engine
 from sqla_realtime.brokers.sqlite import READ, SqliteJournal
@@ -80,6 +80,20 @@ def test_positions_outlive_every_process_and_many_are_read_in_parts(log: Databas
     asyncio.run(scene())
 
 
+def test_rows_that_somebody_has_deleted_are_a_gap_and_no_silence(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        start = await log.broker.head()
+        for number in range(1, 6):
+            log.write(commit(number)).commit()
+        run(log, "DELETE FROM realtime_log WHERE id = 3")
+        async with aclosing(log.other().follow(start)) as entries:
+            assert [entry.commit for entry in await take(entries, 2)] == [commit(1), commit(2)]
+            with pytest.raises(PositionGone):
+                await take(entries, 1)
+
+    asyncio.run(scene())
+
+
 def test_what_is_purged_is_gone_and_its_numbers_are_not_used_again(log: DatabaseLog) -> None:
     async def scene() -> None:
         start = await log.broker.head()
@@ -142,6 +156,17 @@ def put_back(file: Path, backup: Path) -> None:
     for ending in ("-wal", "-shm"):
         file.with_name(file.name + ending).unlink(missing_ok=True)
     backup.replace(file)
+
+
+def test_what_else_is_attached_is_no_place_for_the_log(log: DatabaseLog, tmp_path: Path) -> None:
+    event.listen(log.engine, "connect", lambda made, record: made.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other"))
+
+    async def scene() -> None:
+        start = await log.broker.head()
+        log.write(commit(1)).commit()
+        assert await read(log.other(), start, 1) == [commit(1)]
+
+    asyncio.run(scene())
 
 
 def test_a_file_that_has_taken_the_place_of_the_database_is_read(log: DatabaseLog, tmp_path: Path) -> None:

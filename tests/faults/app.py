@@ -61,7 +61,7 @@ def make(url: str, **settings: Any) -> tuple[Realtime, sessionmaker[Session]]:
 
 def serve(url: str, port: int) -> None:
     """Broadcast until killed."""
-    realtime, _ = make(url, port=port, restart_window=0.2, ping_interval=2.0)
+    realtime, _ = make(url, port=port, restart_window=0.2, ping_interval=2.0, log_timeout=1.0)
     while not realtime.running:
         try:
             realtime.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Iterator
 
@@ -20,4 +19,4 @@ def server() -> Iterator[Server]:
 
 
 def test_whoever_is_killed_or_stopped_nothing_is_lost_torn_or_out_of_order(server: Server) -> None:
-    print(asyncio.run(play(server, 6, 9, 4)))
+    print(play(server, 6, 9, 4))

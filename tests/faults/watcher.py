@@ -49,6 +49,7 @@ class Watcher:
                     while True:
                         message = await peer.hear()
                         if message.get("type") in ("reset", "error"):
+                            self._counts["resets"] += message["type"] == "reset"
                             await asyncio.sleep(0.05)
                             await self._join(peer, None)
             except LOST:

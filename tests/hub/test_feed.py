@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.errors import PositionGone
+from sqla_realtime.errors import LogUnreachable, PositionGone
 from sqla_realtime.hub.feed import RETRY_BASE, RETRY_CAP, Feed
 from sqla_realtime.hub.hub import Hub
 from tests.hub.fakes import Client, ScriptedBroker, at, join, make_hub, put
@@ -62,6 +62,22 @@ def test_a_position_that_is_reached_already_is_not_waited_for() -> None:
         await feed.reached(at(4))
         with pytest.raises(TimeoutError):
             await within(100, feed.reached(at(6)))
+
+    run(scene())
+
+
+def test_whoever_waits_for_a_position_does_not_do_so_for_ever_while_nothing_comes() -> None:
+    async def scene() -> None:
+        broker, hub = ScriptedBroker(5), make_hub(5)
+        feed = Feed(broker, hub, patience=2.0)
+        async with running(feed):
+            waiting = asyncio.ensure_future(feed.reached(at(9)))
+            for _ in range(3):
+                await asyncio.sleep(1.5)
+                broker.add(put("a", 1))
+            with pytest.raises(LogUnreachable):
+                await waiting
+            assert hub.position == at(8), "as long as anything came it was waited for"
 
     run(scene())
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
 
@@ -48,6 +50,17 @@ def postgres_url() -> str:
         settings.write("max_prepared_transactions = 10\nfsync = off\n")
     server.start()
     return make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def postgres_processes(folder: str, name: str = "") -> list[psutil.Process]:
+    """A server's processes that call themselves so, the one that started all others first."""
+    first = psutil.Process(int((Path(folder) / "postmaster.pid").read_text().split()[0]))
+    found = []
+    for each in (first, *first.children()):
+        with suppress(psutil.NoSuchProcess):
+            if re.match(name, " ".join(each.cmdline())):
+                found.append(each)
+    return found
 
 
 @contextmanager

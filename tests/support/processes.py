@@ -79,10 +79,10 @@ class Process:
             self._reader.join(PATIENCE)
         return status
 
-    def printed(self, pattern: str) -> str:
+    def printed(self, pattern: str, patience: float = PATIENCE) -> str:
         """Wait for a line that matches, and give it."""
         with self._changed:
-            found = self._changed.wait_for(lambda: self._find(pattern) or self._ended, PATIENCE)
+            found = self._changed.wait_for(lambda: self._find(pattern) or self._ended, patience)
             line = self._find(pattern)
         assert found, f"{self._command} has not printed {pattern!r}:\n{self.output}"
         assert line is not None, f"{self._command} ended before it printed {pattern!r}:\n{self.output}"

@@ -1,17 +1,24 @@
-"""Nothing when idle: rows that are not published wake no thread, and no record is made of rows that nobody has joined."""
+"""Next to nothing when idle: rows that are not published wake no thread, no record is made of rows that nobody has joined, and
+a shared log is looked at a few times a second."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
 
+from sqla_realtime import Realtime
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.schema.record import Recorder
-from tests.support.models import Account, Project
+from tests.support.databases import postgres_engine, postgres_url
+from tests.support.models import Account, Base, Project
 from tests.support.peer import Peer
+from tests.support.processes import Process
 from tests.support.scene import PAGES, Scene, eventually, live
 
 Make = Callable[..., Scene]
@@ -69,3 +76,36 @@ async def test_a_commit_that_nobody_can_receive_costs_next_to_nothing(scene: Mak
     await eventually(lambda: not made.realtime._wants("projects/{project_id}/pages"))
     with work.of(records=0, places=1, calls=True):
         made.write()
+
+
+# PostgreSQL counts what is a second old at the latest. So many transactions are enough for that to make no difference.
+WINDOW, RATE = 24, 5.0
+
+
+@pytest.mark.beside
+def test_a_server_that_has_nothing_to_do_asks_the_database_less_than_five_times_a_second() -> None:
+    """As PostgreSQL counts them; whatever one asks on a connection that commits by itself is a transaction."""
+    server = create_engine(postgres_url(), isolation_level="AUTOCOMMIT")
+    with postgres_engine() as engine, server.connect() as connection:
+        Base.metadata.create_all(engine)
+        Realtime().metadata.create_all(engine)
+        with Session(engine) as session, session.begin():
+            session.add(Project(id=1))
+        engine.dispose()
+        query = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = :name")
+
+        def count() -> int:
+            asked: int = connection.execute(query, {"name": engine.url.database}).scalar_one()
+            return asked
+
+        with Process("tests.support.shared_app", engine.url.render_as_string(hide_password=False), "serve") as process:
+            process.printed("^port ")
+            deadline = time.monotonic() + 60
+            first, began = count(), time.monotonic()
+            # At first it has just been busy.
+            while (asked := count() - first) < WINDOW or asked >= RATE * (time.monotonic() - began):
+                assert time.monotonic() < deadline, f"{asked} in {time.monotonic() - began:.1f} s"
+                if asked >= WINDOW:
+                    first, began = count(), time.monotonic()
+                time.sleep(0.1)
+    server.dispose()
