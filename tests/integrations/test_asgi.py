@@ -159,6 +159,16 @@ def test_the_broadcaster_runs_while_the_application_does(realtime: Callable[...,
     asyncio.run(scene())
 
 
+def test_a_process_that_is_not_to_serve_only_writes(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
+    async def scene() -> None:
+        site = Site(realtime(embedded=False), sqlite)
+        async with lifespan(site.realtime)(site.app):
+            assert not site.realtime.running
+            assert await site.post("/thread") == (200, site.at(1))
+
+    asyncio.run(scene())
+
+
 def test_a_process_that_only_writes_takes_over(
     realtime: Callable[..., Realtime], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
