@@ -15,15 +15,13 @@ from examples.flask_demo.realtime import realtime
 
 
 def create_app(**config: Any) -> Flask:
-    """The demo, with a folder per port for its database: two that run beside each other do not meet."""
+    """The demo. DEMO_DATABASE is the URL of its database, an SQLite file by default."""
     port = os.environ.get("PORT", "5000")
-    folder = Path(os.environ.get("DEMO_FOLDER") or Path(__file__).with_name("instance") / port).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-
+    folder = demo_folder()
     app = Flask(__name__, instance_path=str(folder))
     app.config.update(
         SECRET_KEY=secret_in(folder / "secret"),
-        SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'demo.db'}",
+        SQLALCHEMY_DATABASE_URI=os.environ.get("DEMO_DATABASE") or f"sqlite:///{folder / 'demo.db'}",
         # Cookies know no ports, so the name has to tell two demos apart.
         SESSION_COOKIE_NAME=f"demo_{port}",
         SESSION_COOKIE_SAMESITE="Lax",
@@ -38,10 +36,17 @@ def create_app(**config: Any) -> Flask:
     security.init_app(app)
     app.register_blueprint(views.blueprint)
     with app.app_context():
-        if realtime.shares:  # REALTIME_BROKER=database
-            realtime.metadata.create_all(db.engine)
+        realtime.metadata.create_all(db.engine)
         prepare()
     return app
+
+
+def demo_folder() -> Path:
+    """Where it keeps what it keeps; a folder per port, so that two that run beside each other do not meet."""
+    port = os.environ.get("PORT", "5000")
+    folder = Path(os.environ.get("DEMO_FOLDER") or Path(__file__).with_name("instance") / port).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def secret_in(file: Path) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, WebSocket, expect
 
 from tests.support.browser import chromium
-from tests.support.processes import Process, free_ports
+from tests.support.processes import ROOT, Process, free_ports
 
 SHOWN = "[...document.querySelectorAll('#rows input.title')].map(input => input.value)"
 
@@ -28,21 +32,28 @@ FIRST = [
     "What it may compose",
 ]
 
+# What a script of its own process begins with.
+SCRIPT = """
+from sqlalchemy import delete, update
+from examples.flask_demo import create_app
+from examples.flask_demo.models import Membership, Page, db
+with create_app().app_context():
+"""
+
 
 class Demo:
     """The demo on two ports that stay the same when it is started again, and its database file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         port, realtime_port = free_ports(2)
         self.url = f"http://127.0.0.1:{port}"
         self.origins = {self.url, f"http://127.0.0.1:{realtime_port}", f"ws://127.0.0.1:{realtime_port}"}
         self._first: list[Any] | None = None
+        self.folder = folder
         self._database = folder / "demo.db"
-        # Rows are not shared: what fills the table just before a window opens is another program, and would be told later.
-        self.process = Process(
-            "examples.flask_demo", PORT=str(port), REALTIME_PORT=str(realtime_port), DEMO_FOLDER=str(folder),
-            REALTIME_SNAPSHOT_SHARE="0",
-        )  # fmt: skip
+        self._environment = {"PORT": str(port), "REALTIME_PORT": str(realtime_port), "DEMO_FOLDER": str(folder), **environment}
+        # Rows are not shared: what fills the table just before a window opens is another program, and is not told at all.
+        self.process = Process("examples.flask_demo", REALTIME_SNAPSHOT_SHARE="0", **self._environment)
 
     def start(self) -> None:
         """Start it and wait for its URL, the first line that it prints."""
@@ -61,11 +72,12 @@ class Demo:
             connection.execute("DELETE FROM page")
             connection.executemany("INSERT INTO page VALUES (?, ?, ?, ?, ?, ?)", self._first)
 
-    def write(self, *statements: str) -> None:
-        """Change rows behind the demo's back."""
-        with closing(sqlite3.connect(self._database)) as connection, connection:
-            for statement in statements:
-                connection.execute(statement)
+    def write(self, script: str) -> None:
+        """Run a script on its models in a process of its own, and commit what it did."""
+        program = f"{SCRIPT}{indent(script, '    ')}\n    db.session.commit()\n"
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, **self._environment}, cwd=ROOT, check=True, timeout=30
+        )
 
     def read(self, column: str, project_id: int = 1) -> list[str]:
         """A column of a project's pages, in their order."""
@@ -125,12 +137,20 @@ class Window:
         self.page.get_by_role("button", name="Add", exact=True).click()
 
 
+@contextmanager
+def running(demo: Demo) -> Iterator[Demo]:
+    """It is started, and whatever becomes of that, it is ended."""
+    try:
+        demo.start()
+        yield demo
+    finally:
+        demo.stop()
+
+
 @pytest.fixture(scope="module")
 def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("demo"))
-    demo.start()
-    yield demo
-    demo.stop()
+    with running(Demo(tmp_path_factory.mktemp("demo"))) as demo:
+        yield demo
 
 
 @pytest.fixture

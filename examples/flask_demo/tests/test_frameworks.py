@@ -173,7 +173,10 @@ def test_panels_equal_the_table_after_a_restart(demo: Demo, panels: Panels) -> N
     expect(panels.window.page.locator("ul[data-status=stale]")).to_have_count(len(KEYS))
     panels.show(FIRST, KEYS)
     demo.write(
-        "DELETE FROM page WHERE title = 'The store'", "UPDATE page SET title = 'The mill, rebuilt' WHERE title = 'The mill'"
+        """
+db.session.execute(delete(Page).where(Page.title == "The store"))
+db.session.execute(update(Page).where(Page.title == "The mill").values(title="The mill, rebuilt"))
+"""
     )
     demo.start()
     panels.show([*FIRST[:2], "The mill, rebuilt", *FIRST[4:]], KEYS)
@@ -182,7 +185,7 @@ def test_panels_equal_the_table_after_a_restart(demo: Demo, panels: Panels) -> N
 
 
 def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -> None:
-    demo.write("DELETE FROM membership WHERE user_id = 2")
+    demo.write("db.session.execute(delete(Membership).where(Membership.user_id == 2))")
     try:
         window = open_window(2, "/frameworks")
         window.is_("refused")
@@ -192,7 +195,7 @@ def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -
         expect(window.page.locator("ul[data-status=refused]")).to_have_count(2)
         assert window.errors == []
     finally:
-        demo.write("INSERT INTO membership (user_id, project_id) VALUES (2, 1)")
+        demo.write("db.session.add(Membership(user_id=2, project_id=1))")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=KEYS)
