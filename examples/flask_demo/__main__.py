@@ -11,30 +11,15 @@ import signal
 import socket
 import sys
 from collections.abc import MutableMapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from werkzeug.serving import make_server
 
+from examples.common import HOST, demo_folder, realtime_port
 from examples.flask_demo import postgres
-from examples.flask_demo.app import create_app, demo_folder
+from examples.flask_demo.app import create_app
 from examples.flask_demo.broadcaster import Broadcaster
 from examples.flask_demo.realtime import realtime
-
-HOST = "127.0.0.1"
-
-
-def realtime_port(port: int) -> int:
-    """REALTIME_PORT if it is set; else one that follows from the page's, so that open windows find it after a restart;
-    else, where that one is taken, any that is free."""
-    if "REALTIME_PORT" in os.environ:
-        return int(os.environ["REALTIME_PORT"])
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            probe.bind((HOST, port + 3765 if port + 3765 < 2**16 else port - 3765))
-        if probe.getsockname()[1] == 0:
-            probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def listen(port: int) -> socket.socket:
@@ -49,7 +34,7 @@ def choose_database(environment: MutableMapping[str, str], stack: ExitStack) -> 
     """Put the URL that DEMO_DATABASE stands for where this process and its children find it; without one it is SQLite."""
     wanted = environment.pop("DEMO_DATABASE", "")
     if wanted == "postgres":
-        wanted = stack.enter_context(postgres.running(demo_folder() / "postgres"))
+        wanted = stack.enter_context(postgres.running(demo_folder("flask_demo") / "postgres"))
     if wanted not in ("", "sqlite"):
         environment["DEMO_DATABASE"] = wanted
 

@@ -9,6 +9,6 @@ export async function send(method, url, body, marks) {
   })
   if (response.status === 204) return {}
   const answer = await response.json().catch(() => ({}))
-  if (!response.ok) throw new Error(answer.error ?? "The server failed. Nothing was changed.")
+  if (!response.ok) throw new Error(answer.error ?? answer.detail?.[0].msg ?? answer.detail ?? "The server failed. Nothing was changed.")
   return answer
 }

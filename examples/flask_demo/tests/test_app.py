@@ -13,8 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from examples.common import realtime_port
 from examples.flask_demo import create_app, panels
-from examples.flask_demo.__main__ import listen, realtime_port
+from examples.flask_demo.__main__ import listen
 from examples.flask_demo.models import Page, db
 from examples.flask_demo.realtime import realtime
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Route, expect
 
-from examples.flask_demo.tests.conftest import FIRST, Demo, OpenWindow, Window
+from examples.conftest import OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 
 pytestmark = pytest.mark.browser
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, TimeoutError, expect
 
+from examples.conftest import OpenWindow, Window
 from examples.flask_demo.panels import FOLDER, PANELS
-from examples.flask_demo.tests.conftest import FIRST, Demo, OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
@@ -185,7 +186,7 @@ db.session.execute(update(Page).where(Page.title == "The mill").values(title="Th
 
 
 def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -> None:
-    demo.write("db.session.execute(delete(Membership).where(Membership.user_id == 2))")
+    demo.execute("DELETE FROM membership WHERE user_id = 2")
     try:
         window = open_window(2, "/frameworks")
         window.is_("refused")
@@ -195,7 +196,7 @@ def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -
         expect(window.page.locator("ul[data-status=refused]")).to_have_count(2)
         assert window.errors == []
     finally:
-        demo.write("db.session.add(Membership(user_id=2, project_id=1))")
+        demo.execute("INSERT INTO membership (user_id, project_id) VALUES (2, 1)")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=KEYS)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from examples.flask_demo.tests.conftest import FIRST, OpenWindow, Window
+from examples.conftest import OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST
 
 pytestmark = pytest.mark.browser
 

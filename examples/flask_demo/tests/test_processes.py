@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.sync_api import Response, expect
 
-from examples.flask_demo.tests.conftest import FIRST, Demo, Window, running
+from examples.conftest import Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def running_demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
     # Not in pytest's folder, which every other run closes to other users: PostgreSQL does not run as root.
-    with TemporaryDirectory(prefix="demo-") as folder, running(Demo(Path(folder), DEMO_DATABASE=request.param)) as demo:
+    with TemporaryDirectory(prefix="demo-") as folder, Demo(Path(folder), DEMO_DATABASE=request.param) as demo:
         yield demo
 
 

@@ -7,7 +7,8 @@ import signal
 import pytest
 from playwright.sync_api import expect
 
-from examples.flask_demo.tests.conftest import FIRST, Demo, Window
+from examples.conftest import Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
