@@ -1,6 +1,10 @@
 # Every command of the project. Needs Python 3.11 or newer, GNU make and the package registries; all else is fetched.
 PYTHON ?= python3
 PORT ?= 5000
+# Where `make demo` keeps its rows: sqlite, a postgres that it brings along, or the URL of any of the two.
+DB ?= sqlite
+# How many processes answer requests in `make demo-fastapi`.
+WORKERS ?= 2
 # What `make oracle` plays: so many trees, from this seed on.
 TREES ?= 10000
 # And so many steps with clients on a server that is killed and started again.
@@ -28,14 +32,17 @@ CLIENT_TESTS = $(shell find tests/client -name '*.test.mjs' -not -path '*/node_m
 # The recipes of `make test` build on each other, also under -j.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest check format oracle faults fuzz bench clean browser servers client-tests panels
+.PHONY: help demo demo-fastapi test oldest check format oracle faults fuzz bench clean browser servers client-tests panels
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
 
-demo: $(VENV)/.installed-demo  ## run the Flask demo in the foreground (PORT=5000); the first line is its URL
+demo: $(VENV)/.installed-demo$(if $(filter postgres,$(DB)),-postgres)  ## run the Flask demo in the foreground (PORT=5000, DB=sqlite or postgres); the first line is its URL
 	@sh scripts/panels.sh '$(MAKE)'
-	@PORT='$(PORT)' exec $(BIN)/python -m examples.flask_demo
+	@PORT='$(PORT)' DEMO_DATABASE='$(DB)' exec $(BIN)/python -m examples.flask_demo
+
+demo-fastapi: $(VENV)/.installed-demo-fastapi  ## run the FastAPI demo in the foreground, with WORKERS=2 (PORT=5000); the first line is its URL
+	@PORT='$(PORT)' WORKERS='$(WORKERS)' exec $(BIN)/python -m examples.fastapi_demo
 
 test: $(VENV)/.installed-test $(OLDEST)/.installed browser servers check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
 	@sh scripts/beside.sh '$(MAKE) --no-print-directory oldest' '$(BIN)/python -m pytest -q -m beside' \

@@ -52,6 +52,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     base: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.~-]+)+$")] = "/realtime"
     # Where browsers find it, when that is not <host of the page>:<port><base>, such as "/realtime" behind a proxy.
     url: str | None = None
+    # Whether the web framework's integration starts the server in processes that answer requests. Not where
+    # `sqla-realtime serve` is to be the one: while it is being restarted, one of them would take its port.
+    embedded: bool = True
 
     # Who may come in.
     secret: Annotated[str | None, Field(repr=False)] = None

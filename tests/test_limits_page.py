@@ -14,9 +14,9 @@ PAGE = (Path(__file__).parents[1] / "docs" / "limits.md").read_text("utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
 # What sets no limit to clients, or is told on another page.
 OTHERS = {
-    "broker", "host", "port", "base", "url", "secret", "algorithm", "allowed_origins", "allowed_hosts", "development",
-    "ping_interval", "history_count", "history_bytes", "history_age", "statement_rows", "transaction_rows", "commit_patience",
-    "log_url", "log_timeout",
+    "broker", "host", "port", "base", "url", "embedded", "secret", "algorithm", "allowed_origins", "allowed_hosts",
+    "development", "ping_interval", "history_count", "history_bytes", "history_age", "statement_rows", "transaction_rows",
+    "commit_patience", "log_url", "log_timeout",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A table of pages that is live in every open window: Flask, Flask-SQLAlchemy, SQLite, and no build step
+"""A table of pages that is live in every open window: Flask, Flask-SQLAlchemy, SQLite or PostgreSQL, and no build step
 but for the page that shows it in other frameworks.
 
 python -m examples.flask_demo

@@ -7,6 +7,7 @@ from typing import Any
 from flask import abort, request, session
 
 from examples.flask_demo.models import Page, User, db
+from sqla_realtime import Position
 
 
 def current_user() -> User | None:
@@ -44,6 +45,14 @@ def number(name: str) -> int:
     value = field(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
         abort(400, f"{name} is a whole number.")
+    return value
+
+
+def position(name: str) -> Position:
+    """A position of the log in the URL."""
+    value = Position.parse(request.args.get(name, ""))
+    if value is None:
+        abort(400, f"{name} is a position.")
     return value
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
 
+from examples.common import demo_folder, secret_in
 from examples.flask_demo import security, views
 from examples.flask_demo.models import db, prepare
 from examples.flask_demo.realtime import realtime
 
 
 def create_app(**config: Any) -> Flask:
-    """The demo, with a folder per port for its database: two that run beside each other do not meet."""
+    """The demo. DEMO_DATABASE is the URL of its database, an SQLite file by default."""
     port = os.environ.get("PORT", "5000")
-    folder = Path(os.environ.get("DEMO_FOLDER") or Path(__file__).with_name("instance") / port).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-
+    folder = demo_folder("flask_demo")
     app = Flask(__name__, instance_path=str(folder))
     app.config.update(
-        SECRET_KEY=secret_in(folder / "secret"),
-        SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'demo.db'}",
+        SECRET_KEY=secret_in(folder),
+        SQLALCHEMY_DATABASE_URI=os.environ.get("DEMO_DATABASE") or f"sqlite:///{folder / 'demo.db'}",
         # Cookies know no ports, so the name has to tell two demos apart.
         SESSION_COOKIE_NAME=f"demo_{port}",
         SESSION_COOKIE_SAMESITE="Lax",
@@ -38,17 +35,6 @@ def create_app(**config: Any) -> Flask:
     security.init_app(app)
     app.register_blueprint(views.blueprint)
     with app.app_context():
-        if realtime.shares:  # REALTIME_BROKER=database
-            realtime.metadata.create_all(db.engine)
+        realtime.metadata.create_all(db.engine)
         prepare()
     return app
-
-
-def secret_in(file: Path) -> str:
-    """The secret that signs session cookies: made once and kept, so that a restart signs nobody out."""
-    if not file.exists():
-        draft = file.with_suffix(f".{os.getpid()}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(32))
-        draft.replace(file)
-    return file.read_text()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import ForeignKey, String, select, text
+from sqlalchemy import ForeignKey, String, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -50,13 +50,21 @@ class Page(db.Model):
     private_notes: Mapped[str]
 
 
+def next_position(project_id: int) -> int:
+    """Where a new page of a project goes: to the end."""
+    return 1 + (db.session.scalar(select(func.max(Page.position)).filter_by(project_id=project_id)) or 0)
+
+
 def prepare() -> None:
     """Make the tables and, the first time, fill them. Needs an application context."""
-    # SQLite then lets readers and a writer work at the same time; the file remembers it.
-    db.session.execute(text("PRAGMA journal_mode=WAL"))
+    if db.engine.dialect.name == "sqlite":
+        # Readers and a writer then work at the same time; the file remembers it.
+        db.session.execute(text("PRAGMA journal_mode=WAL"))
     db.create_all()
     if db.session.scalar(select(User.id).limit(1)) is None:
-        db.session.add_all(_first_rows())
+        for row in _first_rows():
+            db.session.add(row)
+            db.session.flush()  # one by one: no relationship says that a user comes before the membership
     db.session.commit()
 
 

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from examples.flask_demo.models import Page, User, db
 from sqla_realtime import Identity, Realtime
 
-realtime = Realtime()
+# The log is in the database: whichever process commits, the broadcaster hears of it.
+realtime = Realtime(broker="database")
 
 
 class PageOut(BaseModel):

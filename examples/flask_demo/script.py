@@ -1,4 +1,4 @@
-"""What the two buttons run. It is plain SQLAlchemy, like any script or job of this process: no line sends anything."""
+"""What two buttons run in the process of the server. It is plain SQLAlchemy, like any script or job: no line sends anything."""
 
 from __future__ import annotations
 

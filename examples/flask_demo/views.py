@@ -6,18 +6,21 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.exceptions import HTTPException
 
-from examples.flask_demo import panels, script
+from examples.flask_demo import companions, missed, panels, script
 from examples.flask_demo import realtime as declarations
-from examples.flask_demo.access import current_user, member_of, number, page_of, title
-from examples.flask_demo.models import Page, Project, User, db
+from examples.flask_demo.access import current_user, member_of, number, page_of, position, title
+from examples.flask_demo.broadcaster import Broadcaster
+from examples.flask_demo.models import Page, Project, User, db, next_position
 
 blueprint = Blueprint("demo", __name__)
 GHOSTS = 50
+# How long a page that is loaded waits for a broadcaster, and how long a script may take, in seconds.
+PATIENCE = 20.0
 
 
 @blueprint.url_value_preprocessor
@@ -25,6 +28,14 @@ def keep_in_bounds(endpoint: str | None, values: dict[str, Any] | None) -> None:
     """A number that no INTEGER column can hold names nothing."""
     if any(isinstance(value, int) and value >= 2**31 for value in (values or {}).values()):
         abort(404)
+
+
+@blueprint.before_request
+def wait_for_the_broadcaster() -> None:
+    """A page loads the client from it, and would be dead if it came while there is none."""
+    broadcaster = current_app.extensions.get("broadcaster")
+    if broadcaster is not None and request.method == "GET":
+        broadcaster.listens(PATIENCE)
 
 
 @blueprint.get("/")
@@ -50,9 +61,11 @@ def project(project_id: int) -> ResponseReturnValue:
         project_id=project_id,
         channel=f"projects/{project_id}/pages",
         ghosts=GHOSTS,
+        broadcaster=current_app.extensions.get("broadcaster"),
         declarations=inspect.getsource(declarations),
         described=declarations.realtime.describe(),
         script=inspect.getsource(script.reverse),
+        elsewhere=Path(__file__).with_name("elsewhere.py").read_text("utf-8"),
         javascript=Path(__file__).with_name("static").joinpath("project.js").read_text("utf-8"),
     )
 
@@ -98,8 +111,7 @@ def sign_in() -> ResponseReturnValue:
 def add(project_id: int) -> ResponseReturnValue:
     """A new page, at the end."""
     user = member_of(project_id)
-    last = db.session.scalar(select(func.max(Page.position)).filter_by(project_id=project_id)) or 0
-    page = Page(project_id=project_id, position=last + 1, title=title(), edited_by=user.name)
+    page = Page(project_id=project_id, position=next_position(project_id), title=title(), edited_by=user.name)
     page.private_notes = f"For {user.name} alone: written in the demo."
     db.session.add(page)
     db.session.commit()
@@ -137,6 +149,37 @@ def roll_back(project_id: int) -> ResponseReturnValue:
     """Many rows that never were."""
     member_of(project_id)
     return jsonify(inserted=script.add_and_roll_back(project_id, GHOSTS))
+
+
+@blueprint.post("/projects/<int:project_id>/elsewhere")
+def run_elsewhere(project_id: int) -> ResponseReturnValue:
+    """Run a script in a process of its own, and wait until that has ended."""
+    member_of(project_id)
+    printed = companions.run(f"{__package__}.elsewhere", str(project_id), patience=PATIENCE)
+    if printed is None:
+        abort(409, "A script is running already. Try again.")
+    return jsonify(process=int(printed))
+
+
+@blueprint.post("/projects/<int:project_id>/kill")
+def kill(project_id: int) -> ResponseReturnValue:
+    """SIGKILL for the broadcaster: a child of this process, so nothing else can be hit."""
+    member_of(project_id)
+    broadcaster: Broadcaster | None = current_app.extensions.get("broadcaster")
+    if broadcaster is None:
+        abort(409, "Here the process that answers requests broadcasts, too. Start the demo with “make demo”.")
+    pid = broadcaster.kill()
+    if pid is None:
+        abort(409, "There is no broadcaster at the moment. The next one is on its way.")
+    return jsonify(process=pid)
+
+
+@blueprint.get("/projects/<int:project_id>/missed")
+def count_missed(project_id: int) -> ResponseReturnValue:
+    """How many commits of this project lie between two positions that a page was at; null where the log cannot say."""
+    member_of(project_id)
+    channel = f"projects/{project_id}/pages"
+    return jsonify(missed=missed.count(db.engine, channel, position("after"), position("until")))
 
 
 @blueprint.app_errorhandler(HTTPException)

@@ -30,13 +30,13 @@ def lifespan(realtime: Realtime) -> Callable[[Any], AbstractAsyncContextManager[
     """What FastAPI and Starlette take as ``lifespan``: the broadcaster runs while the application does.
 
     With a log that processes share, and another one that has the port, this one only writes, and takes over where the other
-    has ended. Otherwise a taken port raises PortInUse.
+    has ended. Otherwise a taken port raises PortInUse. With ``embedded=False`` it only writes, whatever the others do.
     """
 
     @asynccontextmanager
     async def live(app: Any) -> AsyncIterator[None]:
-        started = await _start(realtime)
-        taking_over = None if started else asyncio.ensure_future(_take_over(realtime))
+        settled = not realtime.settings.embedded or await _start(realtime)
+        taking_over = None if settled else asyncio.ensure_future(_take_over(realtime))
         try:
             yield
         finally:

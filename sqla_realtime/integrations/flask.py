@@ -95,7 +95,7 @@ class _Wiring:
         Where the port is taken that is logged once, requests go on, and some of them try again. With a log that processes
         share it is as it should be: one of them broadcasts for all, and another one takes over when it ends.
         """
-        if self._realtime.running or self._app.testing:
+        if self._realtime.running or self._app.testing or not self._realtime.settings.embedded:
             return
         development = self._app.debug or request.environ.get("SERVER_SOFTWARE", "").startswith("Werkzeug")
         self._realtime.develop(development)

@@ -11,12 +11,20 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from sqla_realtime import Commit, Realtime, anyone
 from sqla_realtime.errors import PortInUse
 from sqla_realtime.integrations import asgi
 from sqla_realtime.integrations.asgi import OwnWrites, lifespan
+from sqla_realtime.protocol.codes import CloseCode
 from tests.support.models import Page, PageOut, Project
+from tests.support.peer import Peer
+from tests.support.scene import PAGES
 
 ME, OTHER = "c-0123456789abcdef", "c-fedcba9876543210"
 
@@ -31,23 +39,24 @@ class Site:
         realtime.enable(self.sessions)
         with self.sessions.begin() as session:
             session.add(Project(id=1))
-        self.app = FastAPI()
-        self.app.add_middleware(OwnWrites, realtime=realtime)
+        app = FastAPI()
+        app.add_middleware(OwnWrites, realtime=realtime)
+        self.app: asgi.App = app
 
-        @self.app.post("/thread")
+        @app.post("/thread")
         def in_a_thread() -> None:
             self.write()
 
-        @self.app.post("/task")
+        @app.post("/task")
         async def in_a_task() -> None:
             self.write()
             await asyncio.create_task(asyncio.to_thread(self.write))
 
-        @self.app.post("/later")
+        @app.post("/later")
         async def in_the_background(tasks: BackgroundTasks) -> None:
             tasks.add_task(self.write)
 
-        @self.app.post("/nothing")
+        @app.post("/nothing")
         async def nothing() -> None:
             pass
 
@@ -155,6 +164,53 @@ def test_the_broadcaster_runs_while_the_application_does(realtime: Callable[...,
             with pytest.raises(PortInUse):
                 await lifespan(other)(site.app).__aenter__()
         assert not site.realtime.running
+
+    asyncio.run(scene())
+
+
+def test_starlette_without_fastapi(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
+    """Its lifespan is ASGI's: messages, as a server sends them."""
+
+    async def scene() -> None:
+        site = Site(realtime(), sqlite)
+
+        async def add(request: Request) -> Response:
+            await asyncio.to_thread(site.write)
+            return Response(status_code=204)
+
+        site.app = Starlette(
+            routes=[Route("/add", add, methods=["POST"])],
+            middleware=[Middleware(OwnWrites, realtime=site.realtime)],
+            lifespan=lifespan(site.realtime),
+        )
+        told, heard = asyncio.Queue[dict[str, Any]](), asyncio.Queue[Any]()
+        running = asyncio.ensure_future(site.app({"type": "lifespan"}, told.get, heard.put))
+        told.put_nowait({"type": "lifespan.startup"})
+        assert await heard.get() == {"type": "lifespan.startup.complete"}
+        async with Peer(site.realtime.port) as peer:
+            await peer.hello()
+            await peer.subscribe(PAGES)
+            assert await site.post("/add", ("X-Realtime-Connection", ME)) == (204, site.at(1))
+            await peer.until(lambda message: "commit" in message)
+            told.put_nowait({"type": "lifespan.shutdown"})
+            assert (await peer.closed())[0] == CloseCode.RESTARTING
+        assert await heard.get() == {"type": "lifespan.shutdown.complete"}
+        await running
+        assert not site.realtime.running
+
+    async def whole() -> None:
+        async with asyncio.timeout(30):
+            await scene()
+
+    asyncio.run(whole())
+
+
+def test_a_process_that_is_not_to_serve_only_writes(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
+    async def scene() -> None:
+        site = Site(realtime(embedded=False), sqlite)
+        async with lifespan(site.realtime)(site.app):
+            assert not site.realtime.running
+            assert await site.post("/thread") == (200, site.at(1))
 
     asyncio.run(scene())
 

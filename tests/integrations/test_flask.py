@@ -131,6 +131,14 @@ def test_testing_starts_nothing(house: Callable[..., House]) -> None:
     assert made.realtime.running
 
 
+def test_a_process_that_only_writes_starts_nothing(house: Callable[..., House]) -> None:
+    made = house(REALTIME_EMBEDDED=False).init()
+    assert made.app.test_client().get("/add/kept").text == "added"
+    assert not made.realtime.running
+    made.realtime.start()
+    assert made.realtime.running
+
+
 def test_a_stopped_one_is_started_by_the_next_request(house: Callable[..., House]) -> None:
     made = house().init()
     made.app.test_client().get("/")

@@ -89,6 +89,11 @@ class Process:
         return line
 
     @property
+    def all_ended(self) -> bool:
+        """Whether nobody holds its output any more: it has ended, and so has all that it had started."""
+        return self._ended
+
+    @property
     def status(self) -> int | None:
         """What it has exited with by itself; None while it runs."""
         return None if self._process is None else self._process.poll()

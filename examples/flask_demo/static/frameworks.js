@@ -2,6 +2,7 @@
 
 import { connect } from "/realtime/realtime.js"
 import { Journal } from "./journal.js"
+import { listening } from "./listening.js"
 import { send } from "./send.js"
 import { showStatus } from "./status.js"
 import "./sign-in.js"
@@ -80,3 +81,4 @@ $("add").addEventListener("submit", async event => {
   if (await ask("POST", "/pages", { title: event.target.elements.title.value })) event.target.reset()
 })
 $("script").addEventListener("click", () => ask("POST", "/script"))
+listening()

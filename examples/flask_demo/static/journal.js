@@ -12,14 +12,24 @@ export class Journal {
     this.#list = list
   }
 
-  /** The rows that a subscription starts from, or catches up to. */
+  /** The rows that a subscription starts from. */
   live(position, count) {
     this.#write("snapshot", position, plural(count, "row"), "all of them, as of this position")
+    this.hush()
+  }
+
+  /** What a page had missed, and was sent when it came back. */
+  resumed(position, count) {
+    this.#write("resumed", position, `${plural(count, "commit")} replayed`, "what this page missed while it was away")
+  }
+
+  /** What comes in the same breath is told as a whole. */
+  hush() {
     this.#joining = true
     queueMicrotask(() => (this.#joining = false))
   }
 
-  /** One transaction. What comes in the same breath as live() is part of that. */
+  /** One transaction. */
   commit(position, changes, own) {
     if (this.#joining) return
     const counts = Map.groupBy(changes, change => change.type)

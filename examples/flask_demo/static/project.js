@@ -5,6 +5,8 @@ import { send } from "./send.js"
 import { Journal } from "./journal.js"
 import { Table } from "./table.js"
 import { showStatus } from "./status.js"
+import { watchLife } from "./life.js"
+import { listening } from "./listening.js"
 import "./sign-in.js"
 
 const $ = id => document.getElementById(id)
@@ -30,9 +32,14 @@ pages.on("change", ({ changes, commit, own }) => {
   journal.commit(commit, changes, own)
   ghosts += changes.filter(({ record }) => record?.edited_by === "nobody").length
 })
-pages.on("status", () => {
-  if (pages.status === "live") journal.live(client.position, pages.rows.length)
-  showStatus(client, pages)
+pages.on("status", () => showStatus(client, pages))
+watchLife(client, pages, {
+  first: () => journal.live(client.position, pages.rows.length),
+  again: () => journal.hush(),
+  caughtUp: async (after, until, replayed) => {
+    const answer = await ask("GET", `/missed?${new URLSearchParams({ after, until })}`)
+    if (answer) tellAbsence(answer.missed, replayed, until)
+  },
 })
 client.on("status", () => showStatus(client, pages))
 
@@ -63,7 +70,35 @@ $("rollback").addEventListener("click", async () => {
   if (answer) $("rollback-result").textContent = `${answer.inserted} INSERTed, ${ghosts} arrived.`
 })
 
+$("elsewhere").addEventListener("click", async () => {
+  $("elsewhere-result").textContent = "Python is starting …"
+  const answer = await ask("POST", "/elsewhere")
+  $("elsewhere-result").textContent = answer ? `Process ${answer.process} committed one row.` : ""
+})
+
+const MEANWHILE = 3 // pages that are asked for while nobody broadcasts
+let dead = null // the process that was killed, until this page is back
+
+$("kill")?.addEventListener("click", async () => {
+  const killed = await ask("POST", "/kill")
+  if (!killed) return
+  dead = killed.process
+  for (let number = 1; number <= MEANWHILE; number++) {
+    if (!(await ask("POST", "/pages", { title: `Committed while it was dead, ${number}` }))) return
+    if (dead) $("kill-result").textContent = `Process ${dead} is dead. ${number} pages committed without it, not here yet …`
+  }
+})
+
+function tellAbsence(missed, replayed, position) {
+  dead = null
+  if (missed === null) journal.live(position, pages.rows.length)
+  else journal.resumed(position, replayed)
+  const words = missed === null ? "Away too long: all rows were loaded anew." : `missed ${missed}, replayed ${replayed}`
+  if ($("kill")) $("kill-result").textContent = words
+}
+
 // A machine has two names, and a cookie for each: in the second window you can be somebody else.
 const other = { "127.0.0.1": "localhost", localhost: "127.0.0.1" }[location.hostname]
 if (other) $("second").hostname = other
 document.documentElement.classList.toggle("framed", window !== window.top)
+listening()

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Route, expect
 
-from examples.flask_demo.tests.conftest import FIRST, Demo, OpenWindow, Window
+from examples.conftest import OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +65,7 @@ def test_nothing_of_a_rollback_arrives(ada: Window, grace: Window) -> None:
 
 
 def test_a_transaction_of_a_script_is_one_frame(ada: Window, grace: Window) -> None:
-    ada.page.get_by_role("button", name="Run a script").click()
+    ada.page.get_by_role("button", name="Run a script", exact=True).click()
     for window in (ada, grace):
         window.shows(FIRST[::-1])
         assert [len(commit["changes"]) for commit in window.commits] == [len(FIRST)]
@@ -77,7 +78,7 @@ def test_a_transaction_of_a_script_is_one_frame(ada: Window, grace: Window) -> N
 def test_private_notes_never_arrive(demo: Demo, ada: Window) -> None:
     ada.add("With notes of its own")
     ada.shows([*FIRST, "With notes of its own"])
-    ada.page.get_by_role("button", name="Run a script").click()
+    ada.page.get_by_role("button", name="Run a script", exact=True).click()
     ada.shows(["With notes of its own", *FIRST[::-1]])
     notes = demo.read("private_notes")
     assert len(notes) == 7
@@ -122,7 +123,7 @@ def test_nothing_is_loaded_from_elsewhere(demo: Demo, ada: Window) -> None:
 def test_whoever_types_is_not_interrupted(ada: Window, grace: Window) -> None:
     typing = ada.page.get_by_label("Title of page 3")
     typing.fill("The mill, rev")
-    grace.page.get_by_role("button", name="Run a script").click()
+    grace.page.get_by_role("button", name="Run a script", exact=True).click()
     ada.shows(["What it may compose", "A moth in relay 70", "The store", "The mill, rev", *FIRST[1::-1]])
     expect(typing).to_be_focused()
     assert len(ada.commits) == 1
@@ -177,3 +178,18 @@ def test_nobody_can_be_chosen_before_the_script_is_there(open_window: OpenWindow
     held[0].continue_()
     grace.click()
     expect(page.locator("#rows tr")).to_have_count(len(FIRST))
+
+
+def test_nothing_can_be_clicked_before_the_script_is_there(open_window: OpenWindow) -> None:
+    page = open_window(1).page
+    held: list[Route] = []
+    page.route("**/table.js", lambda route: held.append(route), times=1)
+    with page.expect_request("**/table.js"):
+        page.reload(wait_until="commit")
+    buttons = page.locator("#project").get_by_role("button")
+    expect(buttons).to_have_count(5)
+    for button in buttons.all():
+        expect(button).to_be_disabled()
+    held[0].continue_()
+    page.get_by_role("button", name="Add fifty rows and roll back").click()
+    expect(page.locator("#rollback-result")).to_have_text("50 INSERTed, 0 arrived.")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, TimeoutError, expect
 
+from examples.conftest import OpenWindow, Window
 from examples.flask_demo.panels import FOLDER, PANELS
-from examples.flask_demo.tests.conftest import FIRST, Demo, OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
@@ -173,7 +174,10 @@ def test_panels_equal_the_table_after_a_restart(demo: Demo, panels: Panels) -> N
     expect(panels.window.page.locator("ul[data-status=stale]")).to_have_count(len(KEYS))
     panels.show(FIRST, KEYS)
     demo.write(
-        "DELETE FROM page WHERE title = 'The store'", "UPDATE page SET title = 'The mill, rebuilt' WHERE title = 'The mill'"
+        """
+db.session.execute(delete(Page).where(Page.title == "The store"))
+db.session.execute(update(Page).where(Page.title == "The mill").values(title="The mill, rebuilt"))
+"""
     )
     demo.start()
     panels.show([*FIRST[:2], "The mill, rebuilt", *FIRST[4:]], KEYS)
@@ -182,7 +186,7 @@ def test_panels_equal_the_table_after_a_restart(demo: Demo, panels: Panels) -> N
 
 
 def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -> None:
-    demo.write("DELETE FROM membership WHERE user_id = 2")
+    demo.execute("DELETE FROM membership WHERE user_id = 2")
     try:
         window = open_window(2, "/frameworks")
         window.is_("refused")
@@ -192,7 +196,7 @@ def test_panels_say_that_they_are_refused(demo: Demo, open_window: OpenWindow) -
         expect(window.page.locator("ul[data-status=refused]")).to_have_count(2)
         assert window.errors == []
     finally:
-        demo.write("INSERT INTO membership (user_id, project_id) VALUES (2, 1)")
+        demo.execute("INSERT INTO membership (user_id, project_id) VALUES (2, 1)")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=KEYS)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from examples.flask_demo.tests.conftest import FIRST, OpenWindow, Window
+from examples.conftest import OpenWindow, Window
+from examples.flask_demo.tests.conftest import FIRST
 
 pytestmark = pytest.mark.browser
 
 PICTURE = Path(__file__).resolve().parents[3] / "docs" / "images" / "demo.png"
-WINDOW = {"width": 700, "height": 784}
+WINDOW = {"width": 700, "height": 988}
 
 # What has just arrived stays lit, and nothing else moves.
 STILL = """
@@ -52,7 +53,7 @@ def test_the_picture(browser: Browser, open_window: OpenWindow, tmp_path: Path) 
         window.shows(FIRST)
     grace.add("A compiler, at last")
     ada.shows([*FIRST, "A compiler, at last"])
-    ada.page.get_by_role("button", name="Run a script").click()
+    ada.page.get_by_role("button", name="Run a script", exact=True).click()
     grace.shows(["A compiler, at last", *FIRST[::-1]])
     ada.page.get_by_role("button", name="Add fifty rows and roll back").click()
     expect(ada.page.locator("#rollback-result")).not_to_be_empty()
@@ -72,7 +73,7 @@ def test_the_picture(browser: Browser, open_window: OpenWindow, tmp_path: Path) 
 
     path = PICTURE if os.environ.get("UPDATE_PICTURES") else tmp_path / "demo.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    desk = browser.new_page(viewport={"width": 1500, "height": 896})
+    desk = browser.new_page(viewport={"width": 1500, "height": 1100})
     desk.set_content(DESK + photograph(ada) + photograph(grace))
     desk.screenshot(path=path)
     assert 20_000 < path.stat().st_size < 300_000

@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 
 import pytest
+from playwright.sync_api import expect
 
-from examples.flask_demo.tests.conftest import FIRST, Demo, Window
+from examples.conftest import Window
+from examples.flask_demo.tests.conftest import FIRST, Demo
 from tests.support.browser import HASTE
 
 pytestmark = pytest.mark.browser
@@ -25,9 +27,11 @@ def test_windows_equal_the_table_after_a_restart(demo: Demo, ada: Window, grace:
     for window in windows:
         window.is_("offline")
     demo.write(
-        "DELETE FROM page WHERE title = 'The store'",
-        "UPDATE page SET title = 'The mill, rebuilt', edited_by = 'Grace' WHERE title = 'The mill'",
-        "INSERT INTO page (project_id, position, title, edited_by, private_notes) VALUES (1, 0, 'Meanwhile', 'Ada', 'x')",
+        """
+db.session.execute(delete(Page).where(Page.title == "The store"))
+db.session.execute(update(Page).where(Page.title == "The mill").values(title="The mill, rebuilt", edited_by="Grace"))
+db.session.add(Page(project_id=1, position=0, title="Meanwhile", edited_by="Ada", private_notes="x"))
+"""
     )
     # Long enough that both have tried in vain, more than once.
     for window in windows:
@@ -47,3 +51,15 @@ def test_windows_equal_the_table_after_a_restart(demo: Demo, ada: Window, grace:
     for window in windows:
         window.shows([*now, "After"])
         window.was_not_reloaded()
+
+
+def test_a_window_that_opens_while_nobody_broadcasts_waits_for_somebody(demo: Demo, ada: Window) -> None:
+    """It loads the client from the broadcaster; without it every button would be dead."""
+    before = len(demo.process.lines)
+    ada.page.get_by_role("button", name="Kill the broadcaster").click()
+    expect(ada.page.locator("#status")).not_to_have_attribute("data-state", "live")
+    ada.page.reload()
+    ada.is_("live")
+    assert any("has ended (-9)" in line for line in demo.process.lines[before:])
+    ada.page.get_by_role("button", name="Delete The store").click()
+    expect(ada.page.get_by_role("button", name="Delete The store")).to_have_count(0)
