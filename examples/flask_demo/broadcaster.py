@@ -11,6 +11,8 @@ from examples.flask_demo.companions import spawn
 
 # For so many seconds nothing is started after a death: one sees that the web process goes on committing.
 AWAY = 1.0
+# How long it may take to say goodbye to its clients, in seconds.
+PATIENCE = 10.0
 # What it prints once it accepts clients.
 READY = "Listening on "
 
@@ -32,9 +34,12 @@ class Broadcaster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
             self._ended.set()
-            if self._process is not None:
-                self._process.terminate()
-        self._keeper.join()
+            process = self._process
+        if process is not None:
+            process.terminate()
+        self._keeper.join(PATIENCE)
+        if process is not None and self._keeper.is_alive():
+            process.kill()
 
     def listens(self, patience: float) -> bool:
         """Whether it accepts clients, now or within so many seconds."""

@@ -85,7 +85,7 @@ $("kill")?.addEventListener("click", async () => {
   dead = killed.process
   for (let number = 1; number <= MEANWHILE; number++) {
     if (!(await ask("POST", "/pages", { title: `Committed while it was dead, ${number}` }))) return
-    if (dead) $("kill-result").textContent = `Process ${dead} is dead. ${number} pages committed without it, not here yet …`
+    if (dead) $("kill-result").textContent = `Process ${dead} is dead. Committed without it, and not here yet: ${number}`
   }
 })
 
