@@ -69,7 +69,7 @@ class Run:
     def __init__(self, server: Server, clients: int, seed: int, folder: Path) -> None:
         self.server = server
         self.dice = random.Random(seed)
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter({"resets": 0})
         self.faults = 0
         self.engine = create_engine(server.url, poolclass=NullPool)
         Base.metadata.create_all(self.engine)

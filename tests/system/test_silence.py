@@ -10,7 +10,7 @@ from contextlib import ExitStack, aclosing, contextmanager, suppress
 
 import psutil
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from sqla_realtime import Realtime
 from sqla_realtime.brokers import reader
@@ -18,7 +18,7 @@ from sqla_realtime.errors import LogUnreachable
 from sqla_realtime.server.broadcaster import Broadcaster
 from tests.brokers.contract import commit, read, take
 from tests.brokers.stage import DatabaseLog, opened
-from tests.support.databases import postgres_engine, postgres_processes
+from tests.support.databases import postgres_engine, postgres_processes, postgres_url
 from tests.support.models import Base
 from tests.support.network import network
 from tests.support.peer import Peer
@@ -120,6 +120,56 @@ def test_a_reader_that_hears_nothing_comes_back_and_misses_nothing(
 
 def shared(realtime: Make, **settings: object) -> Realtime:
     return realtime(broker="database", log_timeout=SOON, commit_patience=SOON, snapshot_timeout=SOON, **settings)
+
+
+@contextmanager
+def standby_away() -> Iterator[Callable[[], None]]:
+    """The server waits at each COMMIT for a standby that is away, unless it is told not to. Call to have it wait no more."""
+    with create_engine(postgres_url(), isolation_level="AUTOCOMMIT").connect() as connection, ExitStack() as stack:
+
+        def wait_for(standby: str) -> None:
+            connection.execute(text("SET synchronous_commit = local"))
+            connection.execute(text(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+
+        stack.callback(wait_for, "")
+        wait_for("nobody")
+        yield stack.close
+    connection.engine.dispose()
+
+
+def test_what_no_standby_has_yet_is_not_told_because_a_reader_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boundary that waits for a standby is not given up with the connection that it was made on."""
+    monkeypatch.setattr(reader, "RETRY_CAP", 0.05)
+
+    async def scene(log: DatabaseLog, standby_is_there: Callable[[], None]) -> None:
+        number = 0
+        async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+            reading = asyncio.ensure_future(anext(entries))
+            running = log.broker._running()
+            # The server takes a moment until it waits.
+            while not isinstance(running.failure, LogUnreachable):
+                number += 1
+                log.write(commit(number)).commit()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(3 * SOON):
+                        await asyncio.shield(reading)
+                    reading = asyncio.ensure_future(anext(entries))
+            running.failure = None
+            await eventually(lambda: running.failure is not None)
+            assert not reading.done()
+            standby_is_there()
+            assert (await reading).commit == commit(number)
+            log.write(commit(number + 1)).commit()
+            assert [entry.commit for entry in await take(entries, 1)] == [commit(number + 1)]
+
+    with (
+        postgres_engine(connect_args={"options": "-c synchronous_commit=local"}) as engine,
+        opened(engine, deadline=SOON) as log,
+    ):
+        asyncio.run(log.broker.head())
+        with standby_away() as standby_is_there:
+            asyncio.run(scene(log, standby_is_there))
 
 
 def test_nor_does_whoever_closes_it_wait_for_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
