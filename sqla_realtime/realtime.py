@@ -14,6 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.database import DatabaseBroker
+from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.capture.hooks import Hooks
@@ -54,6 +55,7 @@ class Realtime(Lifecycle):
         self._hooks = Hooks(self._registry, self._broker, self._wants, **self.settings.rows)
         self._runner = None
         self._lock = threading.RLock()
+        watch(self)
 
     def _make_broker(self) -> Broker:
         settings = self.settings

@@ -20,6 +20,7 @@ from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.journal import Journal
 from sqla_realtime.brokers.journals import journal_of
+from sqla_realtime.brokers.place import place_of
 from sqla_realtime.brokers.reader import Reader
 from sqla_realtime.brokers.spelling import spell
 from sqla_realtime.commit import Commit, Entry, Position
@@ -81,6 +82,9 @@ class DatabaseBroker(Broker):
         if self._reader is not None:
             self._reader.abandon()
         self._reader = None
+
+    def place(self) -> str | None:
+        return place_of(self._engine().url)
 
     def configure(self, bounds: Bounds, patience: float) -> None:
         with self._lock:

@@ -23,6 +23,8 @@
     │   ├── BadSetting              bad-setting
     │   ├── WeakSecret              weak-secret
     │   ├── PortInUse               port-in-use
+    │   │   └── PortOfSibling           port-of-sibling
+    │   ├── GreenThreads            green-threads
     │   ├── NotEnabled              not-enabled
     │   ├── AlreadyInitialised      already-initialised
     │   ├── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
@@ -43,9 +45,11 @@ from sqla_realtime.errors.configuration import (
     AlreadyInitialised,
     BadSetting,
     ConfigurationError,
+    GreenThreads,
     NoRealtime,
     NotEnabled,
     PortInUse,
+    PortOfSibling,
     WeakSecret,
 )
 from sqla_realtime.errors.declaration import (
@@ -85,6 +89,7 @@ __all__ = [
     "BadWhere",
     "ConfigurationError",
     "DeclarationError",
+    "GreenThreads",
     "LogMissing",
     "LogTooNew",
     "LogUnreachable",
@@ -96,6 +101,7 @@ __all__ = [
     "NotMapped",
     "OverlappingPatterns",
     "PortInUse",
+    "PortOfSibling",
     "PositionGone",
     "PublishedTwice",
     "RealtimeError",

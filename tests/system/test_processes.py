@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
 from tests.support.databases import postgres_engine
-from tests.support.models import Base, Page, PageOut, Project
+from tests.support.models import Page, PageOut
 from tests.support.peer import Peer
 from tests.support.processes import ROOT, Process
 from tests.support.scene import PAGES
-from tests.support.shared_app import write
+from tests.support.shared_app import prepare, write
 
 Start = Callable[..., Process]
 
@@ -34,11 +34,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
             stack.callback(engine.dispose)
         else:
             engine = stack.enter_context(postgres_engine())
-        Base.metadata.create_all(engine)
-        Realtime().metadata.create_all(engine)
-        with Session(engine) as session, session.begin():
-            session.add(Project(id=1))
-        yield engine
+        yield prepare(engine)
 
 
 @pytest.fixture
