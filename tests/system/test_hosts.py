@@ -15,6 +15,7 @@ from tests.support.carriers import KINDS, EventsPeer
 from tests.support.guest import Guest
 from tests.support.hosts import HOSTS, Site
 from tests.support.models import Page
+from tests.support.processes import listening
 from tests.support.scene import live
 from tests.support.shared_app import prepare
 
@@ -79,6 +80,13 @@ async def test_all_that_is_committed_reaches_the_clients_of_all_workers(site: Si
     async with guests(site) as there:
         await all_show_what_is_stored(site, engine, there)
         assert not [guest for guest in there if len(guest.answers) > 1]
+
+
+def test_the_workers_have_the_port_and_nobody_else_has(site: Site) -> None:
+    """Whoever only starts them, such as a reloader, never has: clients would be answered by nobody."""
+    workers = site.serving()
+    assert all(site.realtime_port in listening(pid) for pid in workers)
+    assert site.process.pid in workers or site.realtime_port not in listening(site.process.pid)
 
 
 @live
