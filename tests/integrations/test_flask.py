@@ -170,6 +170,25 @@ def test_the_port_of_another_application_is_told_with_a_log_that_is_shared_too(h
     assert ear.text.count("[port-in-use]") == (1 if can_share() else 0)
 
 
+def test_where_no_port_can_be_shared_one_process_takes_over_from_another(
+    house: Callable[..., House], ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqla_realtime.server.lifecycle.can_share", lambda: False)
+    monkeypatch.setattr("sqla_realtime.integrations.flask.RETRY", 0.0)
+    first = house({"broker": "database"}).init()
+    with first.app.app_context():
+        first.realtime.metadata.create_all(first.db.engine)
+    first.app.test_client().get("/")
+    second = house({"broker": "database", "port": first.realtime.port}).init()
+    for _ in range(2):
+        assert second.app.test_client().get("/").status_code == 200
+        assert not second.realtime.running
+    assert "[port-" not in ear.text, "it is as it should be"
+    first.realtime.stop()
+    second.app.test_client().get("/")
+    assert second.realtime.running
+
+
 def test_greenlets_are_told_once_and_requests_go_on(
     house: Callable[..., House], ear: Ear, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,8 +79,11 @@ async def test_a_command_that_reaches_another_process_is_passed_on(scenes: Make)
 
 
 @live
-async def test_nobody_is_reached_by_a_name_that_is_none(scenes: Make) -> None:
+async def test_nobody_is_reached_by_a_name_that_is_none(scenes: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = scenes(), scenes()
+    reached: list[str] = []
+    reach = Family.reach
+    monkeypatch.setattr(Family, "reach", lambda family, via: (reached.append(via), reach(family, via))[1])
     async with EventsPeer(there.port) as peer:
         via = (await peer.hello())["via"]
         port, number = via.split(".")
@@ -88,6 +91,7 @@ async def test_nobody_is_reached_by_a_name_that_is_none(scenes: Make) -> None:
             assert await send(here, peer.connection, wrong, PING) == GONE
         for wrong in (5, ["8765.0"], "é", "1" * 65):
             assert await send(here, peer.connection, wrong, PING) == (400, "invalid-field")
+        assert reached == [f"{port}.63"]
 
 
 @live
@@ -133,9 +137,9 @@ async def test_another_users_process_is_told_nothing_and_not_believed(scenes: Ma
             assert await asyncio.to_thread(answer_to, stream, peer.connection) == b""
 
 
-def answer_to(stream: socket.socket, connection: str) -> bytes:
-    """What a door says to a command."""
-    body = json.dumps({"connection": connection, "messages": [PING]}).encode()
+def answer_to(stream: socket.socket, connection: str, size: int = 0) -> bytes:
+    """What a door says to a command of a size."""
+    body = json.dumps({"connection": connection, "messages": [PING]}).encode().ljust(size)
     with stream:
         stream.settimeout(20)
         try:
@@ -150,6 +154,8 @@ async def test_what_is_no_command_is_no_matter(scenes: Make) -> None:
     here, there = scenes(max_body=1000), scenes(max_body=1000)
     async with EventsPeer(there.port) as peer:
         via = (await peer.hello())["via"]
+        for size, answer in [(1000, b"1"), (1001, b"")]:
+            assert await asyncio.to_thread(answer_to, having(here)._family.reach(via), peer.connection, size) == answer
         for said in (b"", b"\0", b"\0\0\0\2[]", b"\0\0\0\1\xff", b"\0\0\3\xe9", b"\xff\xff\xff\xff"):
             stream = having(here)._family.reach(via)
             stream.setblocking(True)
