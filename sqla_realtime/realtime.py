@@ -14,6 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.database import DatabaseBroker
+from sqla_realtime.brokers.forks import watch as watch_forks
 from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.capture.hooks import Hooks
@@ -56,6 +57,7 @@ class Realtime(Lifecycle):
         self._hooks = Hooks(self._registry, self._broker, self._wants, **self.settings.rows)
         self._runner = None
         self._lock = threading.RLock()
+        watch_forks(self)
 
     def _make_broker(self) -> Broker:
         settings = self.settings
@@ -210,8 +212,7 @@ class Realtime(Lifecycle):
         return writing(self._broker, connection)
 
     def token(self, user_id: object, expires_in: float = 3600, **claims: Any) -> str:
-        """A signed token with which a browser may say that it is this user, for so many seconds. Needs ``secret``;
-        raises BadSetting without."""
+        """A signed token by which a browser is this user, for so many seconds. Raises BadSetting without ``secret``."""
         return sign(self.settings.secret, self.settings.algorithm, user_id, expires_in, claims)
 
     def configure(self, config: Mapping[str, Any], **application: Any) -> None:

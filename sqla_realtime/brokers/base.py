@@ -106,6 +106,11 @@ class Broker(Publisher, Follower):
 
     shared: ClassVar[bool]
 
+    def place(self) -> str | None:
+        """Where the log is, in words that are the same in every process that has it and in no other; None where nothing
+        can be said that is. No secret is in it."""
+        return None
+
     @abstractmethod
     def configure(self, bounds: Bounds, patience: float) -> None:
         """How much past is kept for readers, and for how many seconds a COMMIT that is under way may keep others waiting,

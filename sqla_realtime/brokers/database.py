@@ -21,6 +21,7 @@ from sqla_realtime.brokers.entries import Interpreter
 from sqla_realtime.brokers.forks import watch
 from sqla_realtime.brokers.journal import Journal, undo
 from sqla_realtime.brokers.journals import journal_of
+from sqla_realtime.brokers.place import place_of
 from sqla_realtime.brokers.reader import Reader
 from sqla_realtime.brokers.spelling import spell
 from sqla_realtime.commit import Commit, Entry, Position
@@ -96,6 +97,9 @@ class DatabaseBroker(Broker):
         if self._reader is not None:
             self._reader.abandon()
         self._reader = None
+
+    def place(self) -> str | None:
+        return place_of(self._engine().url)
 
     def configure(self, bounds: Bounds, patience: float) -> None:
         with self._lock:

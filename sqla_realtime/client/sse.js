@@ -10,7 +10,8 @@ const YOUNG = 10_000
 /** @param {import("./websocket.js").Line} line @returns {import("./websocket.js").Transport} */
 export function open(line) {
   let abort = new AbortController()
-  let connection = ""
+  /** @type {{connection?: string, via?: string}} */
+  let hello = {}
   let begun = 0
   /** @type {any[]} */
   let later = []
@@ -63,7 +64,7 @@ export function open(line) {
       message = JSON.parse(text)
     } catch {}
     if (message?.type === "hello") {
-      connection = message.connection
+      hello = message
       if (later.length) command(later.splice(0))
     }
     line.message(message)
@@ -74,13 +75,14 @@ export function open(line) {
     const { signal } = abort
     sending = sending.then(async () => {
       if (signal.aborted) return
+      const { connection, via } = hello
       let response
       try {
-        response = await post(line, "send", { connection, messages }, signal)
+        response = await post(line, "send", { connection, via, messages }, signal)
       } catch {}
       // A ping that is lost does no harm.
       if (signal.aborted || response?.ok || messages.every(({ type }) => type === "ping")) return
-      // With several processes it may have reached the wrong one: a new stream brings everything along.
+      // The process that has the stream is gone, or not to be reached: a new one brings everything along.
       if (response?.status === 404 && line.window.Date.now() - begun > YOUNG) line.opened()
       else line.lost({ code: 4500, reason: "unknown-connection" })
     })

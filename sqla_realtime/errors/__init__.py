@@ -24,6 +24,8 @@
     │   ├── BadSetting              bad-setting
     │   ├── WeakSecret              weak-secret
     │   ├── PortInUse               port-in-use
+    │   │   └── PortOfSibling           port-of-sibling
+    │   ├── GreenThreads            green-threads
     │   ├── NotEnabled              not-enabled
     │   ├── AlreadyInitialised      already-initialised
     │   ├── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
@@ -45,9 +47,11 @@ from sqla_realtime.errors.configuration import (
     AlreadyInitialised,
     BadSetting,
     ConfigurationError,
+    GreenThreads,
     NoRealtime,
     NotEnabled,
     PortInUse,
+    PortOfSibling,
     WeakSecret,
 )
 from sqla_realtime.errors.declaration import (
@@ -89,6 +93,7 @@ __all__ = [
     "BadWhere",
     "ConfigurationError",
     "DeclarationError",
+    "GreenThreads",
     "LogForbidden",
     "LogMissing",
     "LogTooNew",
@@ -102,6 +107,7 @@ __all__ = [
     "NotWatchable",
     "OverlappingPatterns",
     "PortInUse",
+    "PortOfSibling",
     "PositionGone",
     "PublishedTwice",
     "RealtimeError",

@@ -31,9 +31,31 @@ class PortInUse(ConfigurationError):
     code = "port-in-use"
     message = (
         "Realtime could not listen on {host}:{port}: the port is in use, usually by a second worker or another app. "
-        "Changes committed in this process reach nobody."
+        "Changes committed in this process may reach nobody."
     )
-    fix = "Run one worker (gunicorn -w 1), stop the other process, or set REALTIME_PORT to a free port."
+    fix = (
+        "Run one worker (gunicorn -w 1) or let all share a log (REALTIME_BROKER=database), stop the other process, or set "
+        "REALTIME_PORT to a free port."
+    )
+
+
+class PortOfSibling(PortInUse):
+    """The port is taken, as far as anybody can tell by a process that broadcasts for all that share its log."""
+
+    code = "port-of-sibling"
+    message = "Another process listens on {host}:{port}, and this system does not let them share the port."
+    fix = "If it has the same database, there is nothing to do: start() again when it has ended."
+
+
+class GreenThreads(ConfigurationError):
+    """start() in a process whose threads are greenlets."""
+
+    code = "green-threads"
+    message = (
+        "{library} has patched the threads of this process, so no broadcaster can run in it. What it commits reaches "
+        'browsers through the log, with broker="database".'
+    )
+    fix = "Run one beside it: sqla-realtime serve --app yourapp:realtime"
 
 
 class NotEnabled(ConfigurationError):

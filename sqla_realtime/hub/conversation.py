@@ -7,7 +7,7 @@ import logging
 
 from sqla_realtime.commit import Position
 from sqla_realtime.hub.connection import Connection
-from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.hub.doors import Ending, Handshake, Refused
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.pace import Judgement, Pace
 from sqla_realtime.hub.rights import Concerned, Rights, everything, needs_auth
@@ -133,8 +133,9 @@ class Conversation:
                 await self._rights.review()
                 if self._inbox:
                     await self._handle(self._inbox.pop(0))
-        except Exception:
-            log.exception("A message could not be handled. [message-failed]")
+        except Exception as error:
+            if not isinstance(error, Ending):
+                log.exception("A message could not be handled. [message-failed]")
             self.connection.close(CloseCode.RESTARTING)
         finally:
             self._task = None
@@ -186,7 +187,7 @@ class Conversation:
         self.admitted = True
         self.connection.id = hello.connection or self.connection.id
         self._rights.begin(guest)
-        self.connection.tell(Welcome(self.connection.id, self._house.ping_interval))
+        self.connection.tell(Welcome(self.connection.id, self._house.ping_interval, self._house.via))
 
     async def _renew(self, message: Renew) -> None:
         try:

@@ -42,8 +42,12 @@ class Refused(Exception):
         self.fix = fix
 
 
+class Ending(Exception):
+    """Nobody answers any more, because the process ends. That is no refusal: the client is to come back."""
+
+
 class Doorkeeper(ABC):
-    """Decides who may do what. Its methods may wait, but never block the loop."""
+    """Decides who may do what. Its methods may wait, but never block the loop, and may raise Ending."""
 
     @abstractmethod
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
@@ -60,7 +64,7 @@ class Doorkeeper(ABC):
 
 
 class Archive(ABC):
-    """Reads what is stored. May wait, never blocks the loop."""
+    """Reads what is stored. May wait, never blocks the loop, may raise Ending."""
 
     @abstractmethod
     async def rows(self, channel: str) -> Sequence[Row]:

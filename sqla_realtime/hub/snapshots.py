@@ -13,7 +13,7 @@ from typing import Any
 from sqla_realtime.brokers.base import Follower
 from sqla_realtime.commit import Commit, Position
 from sqla_realtime.errors import PositionGone, RealtimeError
-from sqla_realtime.hub.doors import Archive, Refused
+from sqla_realtime.hub.doors import Archive, Ending, Refused
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.hub import Hub
@@ -104,6 +104,8 @@ class Snapshots:
         except Refused as refused:
             self._hub.crash(flight, ErrorCode(refused.code), refused.message)
             return
+        except Ending:
+            pass  # its connections are told soon
         except Exception:
             log.exception("The rows of a channel could not be read. [snapshot-failed]")
         self._hub.crash(flight, ErrorCode.SNAPSHOT_FAILED, "The rows could not be read now; try again.")
@@ -154,7 +156,7 @@ class Snapshots:
             self._invalidate(flight.channel)
         except Exception as error:  # whatever it is: nobody waits for it, and without a check readers could stay wrong
             # While the rows were read the log may have moved on by more than it holds.
-            if not isinstance(error, PositionGone):
+            if not isinstance(error, PositionGone | Ending):
                 log.exception("What readers of a channel were sent could not be checked yet. [check-failed]")
             asyncio.get_running_loop().call_later(AGAIN, self._check_now, flight.channel, flight.pattern)
             return

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from sqla_realtime.capture.origin import Author, origin_of
-from sqla_realtime.errors import PortInUse
+from sqla_realtime.errors import PortOfSibling
 from sqla_realtime.realtime import Realtime
 
 Message = MutableMapping[str, Any]
@@ -29,8 +29,9 @@ RETRY = 1.0
 def lifespan(realtime: Realtime) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """What FastAPI and Starlette take as ``lifespan``: the broadcaster runs while the application does.
 
-    With a log that processes share, and another one that has the port, this one only writes, and takes over where the other
-    has ended. Otherwise a taken port raises PortInUse. With ``embedded=False`` it only writes, whatever the others do.
+    Processes that share a log share the port as well. Where the system does not let them this one only writes, and takes
+    over when the one that has the port has ended. Otherwise a taken port raises PortInUse. With ``embedded=False`` it only
+    writes, whatever the others do.
     """
 
     @asynccontextmanager
@@ -51,9 +52,7 @@ def lifespan(realtime: Realtime) -> Callable[[Any], AbstractAsyncContextManager[
 async def _start(realtime: Realtime) -> bool:
     try:
         await asyncio.to_thread(realtime.start)
-    except PortInUse:
-        if not realtime.shares:
-            raise
+    except PortOfSibling:
         return False
     return True
 

@@ -7,6 +7,7 @@ preforking server's master. The first request starts the broadcaster, in whichev
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from flask import Flask, Request, Response, redirect, request, request_started
 from markupsafe import Markup, escape
 
 from sqla_realtime.capture.origin import Author, enter, leave, origin_of
-from sqla_realtime.errors import AlreadyInitialised, PortInUse
+from sqla_realtime.errors import AlreadyInitialised, GreenThreads, PortInUse, PortOfSibling
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.realtime import Realtime
 from sqla_realtime.server.tokens import Identity
@@ -92,8 +93,8 @@ class _Wiring:
     def start(self) -> None:
         """Before each request: make sure that this process broadcasts.
 
-        Where the port is taken that is logged once, requests go on, and some of them try again. With a log that processes
-        share it is as it should be: one of them broadcasts for all, and another one takes over when it ends.
+        Where it can't that is logged once, and requests go on. Where the port is taken some of them try again; where a
+        sibling has it that is as it should be: one process broadcasts for all, and another one takes over when it ends.
         """
         if self._realtime.running or self._app.testing or not self._realtime.settings.embedded:
             return
@@ -105,10 +106,10 @@ class _Wiring:
             try:
                 self._realtime.start()
                 self._failed = None
-            except PortInUse as error:
-                if self._failed is None and not self._realtime.shares:
+            except (PortInUse, GreenThreads) as error:
+                if self._failed is None and not isinstance(error, PortOfSibling):
                     log.error("%s", error)
-                self._failed = self._clock()
+                self._failed = math.inf if isinstance(error, GreenThreads) else self._clock()
 
     def enter(self, app: Flask, **more: Any) -> None:
         """What the request commits is its sender's own."""

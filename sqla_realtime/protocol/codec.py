@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol.messages import ClientMessage, ServerMessage, Subscribe
+from sqla_realtime.protocol.messages import ClientMessage, Command, ServerMessage, Subscribe
 
 
 class BadMessage(Exception):
@@ -34,7 +34,7 @@ class Codec(Protocol):
     def batch(self, text: str) -> list[ClientMessage]:
         """The messages that a client sent in one body. Raises BadMessage if one of them, or the whole, is none."""
 
-    def command(self, text: str) -> tuple[str, list[ClientMessage]]:
+    def command(self, text: str) -> Command:
         """A connection's id and messages for it, sent in one body. Raises BadMessage."""
 
     def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:

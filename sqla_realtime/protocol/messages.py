@@ -55,6 +55,14 @@ class Ping:
     position: Position | None = None
 
 
+class Command(NamedTuple):
+    """Messages of the client of a one-way stream; ``via`` is what it was told with its hello, if anything."""
+
+    connection: str
+    messages: list[ClientMessage]
+    via: str | None = None
+
+
 ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping
 
 
@@ -73,6 +81,7 @@ class Welcome:
 
     connection: str
     ping: float
+    via: str | None = None
 
 
 class Missed(NamedTuple):

@@ -13,6 +13,7 @@ from sqla_realtime.protocol.codes import SUBPROTOCOL, ErrorCode
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
+    Command,
     Error,
     Hello,
     Leave,
@@ -35,6 +36,7 @@ from sqla_realtime.protocol.messages import (
 MAX_CHANNELS = 100
 MAX_CHANNEL = 255
 MAX_TOKEN = 8192
+MAX_VIA = 64
 CONNECTION = re.compile("c-[A-Za-z0-9_-]{16,64}")
 
 
@@ -50,14 +52,14 @@ class V1:
     def batch(self, text: str) -> list[ClientMessage]:
         return _messages(_parsed(text), "the body")
 
-    def command(self, text: str) -> tuple[str, list[ClientMessage]]:
+    def command(self, text: str) -> Command:
         fields = _parsed(text)
         if not isinstance(fields, dict):
             raise BadMessage(ErrorCode.MALFORMED, "the body is not a JSON object")
         connection = _connection(fields)
         if connection is None:
             raise _invalid("connection", "the id of a connection")
-        return connection, _messages(fields.get("messages"), "messages")
+        return Command(connection, _messages(fields.get("messages"), "messages"), _text(fields, "via", MAX_VIA))
 
     def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:
         return Subscribe(number, _channels({"channels": list(channels)}), after)
@@ -110,7 +112,7 @@ def _row(row: Row) -> bytes:
 def _plain(message: ServerMessage) -> dict[str, Any]:
     match message:
         case Welcome():
-            return {"type": "hello", "connection": message.connection, "ping": message.ping}
+            return {"type": "hello", "connection": message.connection, "ping": message.ping} | _given(via=message.via)
         case Unsubscribed():
             return {"type": "unsubscribed", "id": message.id, "channels": message.channels}
         case Renewed():

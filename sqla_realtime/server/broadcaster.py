@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from tornado.web import Application as Routes
 
@@ -30,7 +31,8 @@ from sqla_realtime.transports.handshake import Gate
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
-from sqla_realtime.transports.send import SendHandler
+from sqla_realtime.transports.send import SendHandler, deliver
+from sqla_realtime.transports.siblings import Siblings
 from sqla_realtime.transports.sse import EventsHandler
 from sqla_realtime.transports.websocket import SocketHandler
 
@@ -39,10 +41,18 @@ class Broadcaster:
     """Made, run and closed on its loop, ``house`` and all; only ``hub.wants`` may be called from elsewhere."""
 
     def __init__(
-        self, registry: Registry, settings: Settings, application: Application, broker: Broker, position: Position
+        self,
+        registry: Registry,
+        settings: Settings,
+        application: Application,
+        broker: Broker,
+        position: Position,
+        *,
+        siblings: Siblings | None,
     ) -> None:
         self._settings = settings
         self._broker = broker
+        self._siblings = siblings
         flusher = Flusher()
         self.hub = Hub(position, settings.bounds, post=flusher.post)
         self._feed = Feed(broker, self.hub, settings.commit_patience)
@@ -60,12 +70,13 @@ class Broadcaster:
             explain=bool(settings.development),
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
+            via=siblings.via if siblings is not None else None,
         )
         if broker.shared:
             self.hub.obey = house.obey
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
-        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher)
+        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -93,10 +104,14 @@ class Broadcaster:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())
+        if self._siblings is not None:
+            await self._siblings.open(partial(deliver, self._lobby))
         self._server.add_sockets(sockets)
 
     async def close(self, patience: float) -> None:
         """Tell every client when to come back, let what is queued go out, and end; within ``patience`` seconds."""
+        if self._siblings is not None:
+            self._siblings.close()
         self._server.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
@@ -112,6 +127,7 @@ class Broadcaster:
 
     def abandon(self) -> None:
         """In a forked child: hold on to no client of the parent's."""
+        self._server.abandon()
         self._lobby.abandon()
 
     async def _keep_time(self) -> None:

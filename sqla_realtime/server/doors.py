@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
-from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refused
+from sqla_realtime.hub.doors import Archive, Doorkeeper, Ending, Guest, Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
 from sqla_realtime.schema.publication import Publication
@@ -69,7 +69,8 @@ class Workers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def run(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
-        """The result of ``work``, without blocking the loop for it. Raises nothing but what derives from Exception."""
+        """The result of ``work``, without blocking the loop for it. Raises nothing but what derives from Exception, such as
+        Ending."""
 
         def scoped() -> T:
             try:
@@ -81,7 +82,12 @@ class Workers:
                     raise
                 raise RuntimeError(f"The application raised {type(error).__name__}.") from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, scoped)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool, scoped)
+        except RuntimeError as error:
+            # Threads take no more work from the moment when the interpreter begins to end, which is before it ends us.
+            raise Ending from error
+        return await future
 
     def close(self) -> None:
         """Take no more work."""
@@ -127,6 +133,8 @@ class ApplicationDoorkeeper(Doorkeeper):
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, _no_rule(found))
         try:
             allowed = await self._ask(found.rule, user, **found.values)
+        except Ending:
+            raise
         except Exception:
             log.exception("The rule of %s raised, so nobody is admitted. [rule-failed]", found.pattern.text)
             allowed = False

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.capture.hooks import Hooks
 from sqla_realtime.commit import Commit, Order
-from sqla_realtime.errors import NotEnabled
+from sqla_realtime.errors import GreenThreads, NotEnabled
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application
+from sqla_realtime.server.greenlets import patched_by
 from sqla_realtime.settings import Settings
+from sqla_realtime.transports.siblings import Family, can_share
 
 if TYPE_CHECKING:
     from sqla_realtime.server.runner import Runner
@@ -35,23 +37,36 @@ class Lifecycle:
     def start(self) -> None:
         """Start the broadcaster in a thread of this process and return once it accepts clients.
 
-        Does nothing where it runs already. Raises NotEnabled, PortInUse, or LogUnreachable.
+        Does nothing where it runs already. Raises NotEnabled, PortInUse, GreenThreads or LogUnreachable.
         """
         from sqla_realtime.server.runner import Runner
 
         with self._lock:
             if self._runner is not None and self._runner.alive:
                 return
+            library = patched_by()
+            if library is not None:
+                raise GreenThreads(library=library)
             if not self._hooks.enabled:
                 raise NotEnabled
             for pattern in self._registry.unruled():
                 log.warning("Channel %r has no rule, so nobody may join it. [no-rule]", pattern)
             for pattern in self._registry.orphaned():
                 log.warning("The rule of %r belongs to no publication; is it misspelt? [rule-without-rows]", pattern)
-            runner = Runner(self._registry, self.settings, self._application, self._broker)
+            runner = Runner(self._registry, self.settings, self._application, self._broker, self._family())
             runner.start()
             self._runner = runner
             atexit.register(runner.stop)
+
+    def _family(self) -> Family | None:
+        """Whom the port is shared with: those with this log, at the same path. None where it can't be."""
+        place = self._broker.place() if can_share() else None
+        return None if place is None else Family(f"{place} {self.settings.base}")
+
+    def abandon(self) -> None:
+        """In a forked child: begin anew. Another thread of the parent's may have been starting or stopping."""
+        self._lock = threading.RLock()
+        self._runner = None
 
     def stop(self, timeout: float = 2.0) -> None:
         """Tell the clients to come back later and end the broadcaster. Does nothing where it does not run."""

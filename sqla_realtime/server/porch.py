@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.web import Application
@@ -32,16 +33,22 @@ class Porch(HTTPServer):
         # Those who converse over HTTP, those who wait for their turn, and as many who have not asked for anything yet.
         self._room = settings.connections + settings.handshake_line + settings.unadmitted
         self._tally = tally
-        self._sockets_open = 0
+        self._streams: set[IOStream] = set()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if self._sockets_open >= self._room:
+        if len(self._streams) >= self._room:
             self._tally.note(ErrorCode.TOO_BUSY)
             stream.close()
             return
-        self._sockets_open += 1
+        self._streams.add(stream)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
-        self._sockets_open -= 1
+        assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - what handle_stream makes
+        self._streams.discard(server_conn.stream)
         super().on_close(server_conn)
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's sockets, whose other ends would not notice that the parent closes them."""
+        for stream in self._streams:
+            stream.socket.close()

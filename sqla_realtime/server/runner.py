@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,76 +12,46 @@ from concurrent.futures import Future, wait
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.forks import watch
-from sqla_realtime.errors import PortInUse
 from sqla_realtime.hub.house import House
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.broadcaster import Broadcaster
 from sqla_realtime.server.doors import Application
+from sqla_realtime.server.port import Place, take
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.quiet import discretion
+from sqla_realtime.transports.siblings import Family, Siblings
 
 log = logging.getLogger(__name__)
 
 
 # How often whoever waits for the loop looks whether it still runs.
 LOOK = 0.05
-# How many clients may come at once before the loop has looked: more have to knock again seconds later. The system
-# takes less where it is set to.
-BACKLOG = 4096
-
-
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets on every address of a host, all on one port, also where 0 leaves the choice to the system.
-
-    Raises OSError, and then none of them stays open.
-    """
-    found: list[socket.socket] = []
-    failure: OSError | None = None
-    infos = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    for family, address in dict.fromkeys((info[0], info[4]) for info in infos):
-        chosen = found[0].getsockname()[1] if found else port
-        try:
-            found.append(socket.create_server((address[0], chosen, *address[2:]), family=family, backlog=BACKLOG))
-            found[-1].setblocking(False)
-        except OSError as error:
-            failure = failure or error
-            # localhost can have an address of a family that this machine does not use.
-            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                found = _closed(found)
-                break
-    if not found:
-        raise failure or OSError(errno.EADDRNOTAVAIL, f"{host} has no address")
-    return found
-
-
-def _closed(sockets: list[socket.socket]) -> list[socket.socket]:
-    for each in sockets:
-        each.close()
-    return []
 
 
 class Runner:
-    """One start and one stop of a broadcaster in a daemon thread of this process."""
+    """One start and one stop of a broadcaster in a daemon thread of this process, beside those of its family."""
 
-    def __init__(self, registry: Registry, settings: Settings, application: Application, broker: Broker) -> None:
+    def __init__(
+        self, registry: Registry, settings: Settings, application: Application, broker: Broker, family: Family | None
+    ) -> None:
         self._parts = (registry, settings, application, broker)
         self._settings = settings
         self._broker = broker
+        self._family = family
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Event = asyncio.Event()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._broadcaster: Broadcaster | None = None
         self._timeout = 2.0
-        self._sockets: list[socket.socket] = []
+        self._place = Place([])
         self.pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="sqla-realtime", daemon=True)
 
     @property
     def port(self) -> int:
-        """The port that is listened on, also where the setting leaves the choice to the system."""
-        port: int = self._sockets[0].getsockname()[1]
-        return port
+        """The port that is listened on, from ``start`` on."""
+        return self._place.port
 
     @property
     def alive(self) -> bool:
@@ -132,13 +100,12 @@ class Runner:
 
     def start(self) -> None:
         """Listen, and return once clients are accepted. Raises PortInUse."""
+        settings = self._settings
         try:
-            self._sockets = listen(self._settings.host, self._settings.port)
-        except OSError as error:
+            self._place = take(settings.host, settings.port, self._family, shared=self._broker.shared)
+        except BaseException:
             self._loop.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise PortInUse(host=self._settings.host, port=self._settings.port) from None
+            raise
         watch(self)
         self._thread.start()
         self._ready.wait()
@@ -155,8 +122,7 @@ class Runner:
 
     def abandon(self) -> None:
         """In a forked child: close what was inherited, or clients would connect to nobody. The loop is the parent's."""
-        for listening in self._sockets:
-            listening.close()
+        self._place.close()
         if self._broadcaster is not None:
             self._broadcaster.abandon()
             self._broadcaster = None
@@ -172,8 +138,7 @@ class Runner:
         finally:
             self._broadcaster = None
             self._ready.set()
-            for listening in self._sockets:
-                listening.close()
+            self._place.close()
             self._loop.run_until_complete(self._wind_up())
             self._loop.close()
 
@@ -188,8 +153,12 @@ class Runner:
 
     async def _serve(self) -> None:
         registry, settings, application, broker = self._parts
-        broadcaster = Broadcaster(registry, settings, application, broker, await broker.start())
-        await broadcaster.open(self._sockets)
+        siblings = None
+        if self._family is not None and self._place.door is not None:
+            siblings = Siblings(self._family, self._place.door, settings.max_body)
+        position = await broker.start()
+        broadcaster = Broadcaster(registry, settings, application, broker, position, siblings=siblings)
+        await broadcaster.open(self._place.sockets)
         self._broadcaster = broadcaster
         self._ready.set()
         await self._stopping.wait()

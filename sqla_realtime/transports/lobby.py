@@ -23,6 +23,7 @@ from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.framer import Framer
 from sqla_realtime.transports.handshake import Gate
 from sqla_realtime.transports.line import Line
+from sqla_realtime.transports.siblings import Siblings
 
 # So many goodbyes are said before the loop does something else.
 SLICE = 100
@@ -41,6 +42,8 @@ class Lobby:
     settings: Settings
     conversations: dict[Conversation, float] = field(default_factory=dict)
     flusher: Flusher = field(default_factory=Flusher)
+    # Where streams may be that are not here.
+    siblings: Siblings | None = None
     # What messages are on a WebSocket; one function for all, lest each keep one of its own.
     framed: Callable[[Queued], bytes] = field(default_factory=lambda: Framer().framed)
     line: Line = field(init=False)

@@ -1,21 +1,22 @@
-"""Commands over POST: what the client of a one-way stream has to say, delivered to its conversation in this process."""
+"""Commands over POST: what the client of a one-way stream has to say, delivered to it in whichever process has it."""
 
 from __future__ import annotations
 
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Hello
+from sqla_realtime.protocol.messages import Command, Hello
 from sqla_realtime.transports.gated import BodyHandler
+from sqla_realtime.transports.lobby import Lobby
 
 
 class SendHandler(BodyHandler):
     """Whoever knows a connection's id may speak for it: the server made it up, or the client did, and nobody else is told."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """All of the messages are delivered, or none. Their answers come on the stream."""
         try:
-            self._deliver()
+            await self._deliver()
         except BadMessage as bad:
             self.refuse(Refused(bad.code, bad.message))
         except Refused as refused:
@@ -23,14 +24,34 @@ class SendHandler(BodyHandler):
         else:
             self.set_status(204)
 
-    def _deliver(self) -> None:
-        connection, messages = self._lobby.codec.command(self.body())
-        self.check_count(messages)
-        for message in messages:
-            if isinstance(message, Hello) and message.connection not in (None, connection):
+    async def _deliver(self) -> None:
+        body = self.body()
+        command = self._lobby.codec.command(body)
+        self.check_count(command.messages)
+        for message in command.messages:
+            if isinstance(message, Hello) and message.connection not in (None, command.connection):
                 raise Refused(ErrorCode.INVALID_FIELD, "connection must be the one that the body names")
-        conversation = self._lobby.find(connection)
-        if conversation is None:
+        siblings = self._lobby.siblings
+        if command.via is None or siblings is None or command.via == siblings.via:
+            found = _hand_over(self._lobby, command)
+        else:
+            found = await siblings.pass_on(command.via, body)
+        if not found:
             raise Refused(ErrorCode.UNKNOWN_CONNECTION, "This server has no stream of that connection.")
-        for message in messages:
-            conversation.hear(message)
+
+
+def deliver(lobby: Lobby, body: str) -> bool:
+    """Take a command that a sibling has read and found good; whether its stream is here."""
+    try:
+        return _hand_over(lobby, lobby.codec.command(body))
+    except BadMessage:  # it is of another release
+        return False
+
+
+def _hand_over(lobby: Lobby, command: Command) -> bool:
+    conversation = lobby.find(command.connection)
+    if conversation is None:
+        return False
+    for message in command.messages:
+        conversation.hear(message)
+    return True

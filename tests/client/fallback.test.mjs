@@ -289,6 +289,14 @@ test("events are read wherever the network cuts them", async () => {
   assert.deepEqual(pages.rows.map(({ title }) => title), ["ä", "𝄞", "a\nb"])
 })
 
+test("a command brings along what the hello of its stream has said of where it is", async () => {
+  const { server, client, stream } = await overSse()
+  await stream.push({ ...HELLO, via: "8765.1" })
+  client.collection("more")
+  const { body } = await posted(server, "send")
+  assert.deepEqual([body.connection, body.via], [ID, "8765.1"])
+})
+
 test("a command whose stream is another process's begins a new stream with everything", async () => {
   const { server, client, stream } = await overSse()
   server.pass(10_001)

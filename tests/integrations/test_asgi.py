@@ -22,6 +22,7 @@ from sqla_realtime.errors import PortInUse
 from sqla_realtime.integrations import asgi
 from sqla_realtime.integrations.asgi import OwnWrites, lifespan
 from sqla_realtime.protocol.codes import CloseCode
+from sqla_realtime.transports.siblings import can_share
 from tests.support.models import Page, PageOut, Project
 from tests.support.peer import Peer
 from tests.support.scene import PAGES
@@ -215,18 +216,35 @@ def test_a_process_that_is_not_to_serve_only_writes(realtime: Callable[..., Real
     asyncio.run(scene())
 
 
+def one(realtime: Callable[..., Realtime], engine: Engine, port: int = 0) -> Realtime:
+    """One of those that share a log."""
+    made = realtime(broker="database", port=port)
+    made.metadata.create_all(engine)
+    made.enable(sessionmaker(engine))
+    return made
+
+
+@pytest.mark.skipif(not can_share(), reason="no port can be shared here")
+def test_processes_with_one_log_share_the_port(realtime: Callable[..., Realtime], engine: Engine, sqlite: Engine) -> None:
+    async def scene() -> None:
+        first = one(realtime, engine)
+        async with lifespan(first)(None), lifespan(one(realtime, engine, first.port))(None):
+            with pytest.raises(PortInUse):  # another log is another application
+                await lifespan(one(realtime, sqlite, first.port))(None).__aenter__()
+
+    asyncio.run(scene())
+
+
 def test_a_process_that_only_writes_takes_over(
     realtime: Callable[..., Realtime], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sqla_realtime.server.lifecycle.can_share", lambda: False)
     monkeypatch.setattr(asgi, "RETRY", 0.01)
 
     async def scene() -> None:
-        first = realtime(broker="database")
-        first.metadata.create_all(engine)
-        first.enable(sessionmaker(engine))
+        first = one(realtime, engine)
         await asyncio.to_thread(first.start)
-        second = realtime(broker="database", port=first.port)
-        second.enable(sessionmaker(engine))
+        second = one(realtime, engine, first.port)
         loop, started = asyncio.get_running_loop(), asyncio.Event()
 
         def start() -> None:

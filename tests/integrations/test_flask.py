@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqla_realtime import Commit, Identity, Realtime, anyone, signed_in
 from sqla_realtime.errors import AlreadyInitialised, BadSetting, NotEnabled
 from sqla_realtime.integrations.flask import _Wiring
+from sqla_realtime.transports.siblings import can_share
 from tests.support.peer import Peer
 from tests.support.scene import Ear, live, refused
 from tests.support.wire import Wire
@@ -167,6 +168,44 @@ def test_a_taken_port_is_logged_once_and_requests_go_on(house: Callable[..., Hou
     assert ear.text.count("[port-in-use]") == 1
     assert made.app.test_client().get("/add/kept").text == "added"
     assert not made.realtime.running
+
+
+def test_the_port_of_another_application_is_told_with_a_log_that_is_shared_too(house: Callable[..., House], ear: Ear) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        made = house({"port": taken.getsockname()[1], "broker": "database"}).init()
+        for _ in range(3):
+            assert made.app.test_client().get("/").status_code == 200
+    assert ear.text.count("[port-in-use]") == (1 if can_share() else 0)
+
+
+def test_where_no_port_can_be_shared_one_process_takes_over_from_another(
+    house: Callable[..., House], ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqla_realtime.server.lifecycle.can_share", lambda: False)
+    monkeypatch.setattr("sqla_realtime.integrations.flask.RETRY", 0.0)
+    first = house({"broker": "database"}).init()
+    with first.app.app_context():
+        first.realtime.metadata.create_all(first.db.engine)
+    first.app.test_client().get("/")
+    second = house({"broker": "database", "port": first.realtime.port}).init()
+    for _ in range(2):
+        assert second.app.test_client().get("/").status_code == 200
+        assert not second.realtime.running
+    assert "[port-" not in ear.text, "it is as it should be"
+    first.realtime.stop()
+    second.app.test_client().get("/")
+    assert second.realtime.running
+
+
+def test_greenlets_are_told_once_and_requests_go_on(
+    house: Callable[..., House], ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqla_realtime.server.lifecycle.patched_by", lambda: "gevent")
+    monkeypatch.setattr("sqla_realtime.integrations.flask.RETRY", 0.0)
+    made = house().init()
+    for _ in range(3):
+        assert made.app.test_client().get("/").status_code == 200
+    assert ear.text.count("[green-threads]") == 1
 
 
 def test_without_a_db_the_first_request_says_what_is_missing(house: Callable[..., House]) -> None:

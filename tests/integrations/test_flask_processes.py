@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,60 +126,3 @@ def test_a_new_worker_takes_over(tmp_path: Path) -> None:
 
         asyncio.run(replace())
     assert "Traceback" not in visitor.process.output
-
-
-WORKERS = ("gunicorn", "-w", "3", "-b", "127.0.0.1:{port}", "--log-level", "debug", "examples.flask_demo:create_app()")
-BOOTED = r"Booting worker with pid: (\d+)"
-
-
-def test_several_workers_share_one_log_and_one_takes_over_from_another(tmp_path: Path) -> None:
-    """Whichever worker answers a request, its commit reaches the clients of the one that broadcasts."""
-    made = Process("flask", "--app", "examples.flask_demo", "routes", DEMO_FOLDER=str(tmp_path), REALTIME_BROKER="database")
-    with made:
-        made.printed("session")  # the tables are there, lest three workers make them at once
-    with visiting(tmp_path, "Listening at", *WORKERS, REALTIME_BROKER="database") as visitor:
-
-        async def heard(peer: Peer, titles: list[str]) -> None:
-            for title in titles:
-                await asyncio.to_thread(visitor.post, f"/{CHANNEL}", {"title": title})
-            found = [change["record"]["title"] for _, changes in peer.commits for change in changes]
-            while len(found) < len(titles):
-                await peer.hear()
-                found = [change["record"]["title"] for _, changes in peer.commits for change in changes]
-            assert found == titles
-
-        async def work() -> None:
-            await asyncio.to_thread(visitor.get, KNOCK)
-            async with asyncio.timeout(60):
-                async with visitor.peer() as peer:
-                    await peer.hello()
-                    await peer.subscribe(CHANNEL)
-                    await heard(peer, [f"Row {number}" for number in range(12)])
-                    for worker in re.findall(BOOTED, visitor.process.output):
-                        os.kill(int(worker), signal.SIGKILL)
-                    with contextlib.suppress(EOFError):
-                        while True:
-                            await peer.hear()
-                again = await back(visitor)
-                async with again as later:
-                    later.rows = {CHANNEL: {}}
-                    await later.hello()
-                    answer = await later.subscribe(CHANNEL, after=peer.position)
-                    assert answer["channels"] == [{"channel": CHANNEL, "recovered": True}]
-                    await heard(later, ["After"])
-
-        asyncio.run(work())
-    assert "Traceback" not in visitor.process.output
-
-
-async def back(visitor: Visitor) -> Peer:
-    """A peer that has found the worker that took over: some request makes one of them do so."""
-    while True:
-        try:
-            await asyncio.to_thread(visitor.get, KNOCK)
-            peer = visitor.peer()
-            async with peer:
-                await peer.hello()
-        except OSError:
-            continue
-        return visitor.peer()

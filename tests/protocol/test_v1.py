@@ -14,6 +14,7 @@ from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
+    Command,
     Error,
     Hello,
     Leave,
@@ -52,6 +53,7 @@ def strict(text: bytes) -> Any:
     ("message", "text"),
     [
         (Welcome("c-1", 25), '{"type":"hello","connection":"c-1","ping":25}'),
+        (Welcome("c-1", 25, "8765.1"), '{"type":"hello","connection":"c-1","ping":25,"via":"8765.1"}'),
         (Unsubscribed(3, ("a", "b")), '{"type":"unsubscribed","id":3,"channels":["a","b"]}'),
         (Reset(("a",), "invalidated"), '{"type":"reset","channels":["a"],"reason":"invalidated"}'),
         (Renewed(3), '{"type":"renewed","id":3}'),
@@ -232,7 +234,9 @@ def test_a_body_of_messages() -> None:
     messages = [Hello(), Ping(), Subscribe(1, ("a",))]
     assert CODEC.batch(items) == messages
     assert CODEC.batch("[]") == []
-    assert CODEC.command(f'{{"connection":"c-0123456789abcdef","messages":{items}}}') == ("c-0123456789abcdef", messages)
+    head = '{"connection":"c-0123456789abcdef"'
+    assert CODEC.command(f'{head},"messages":{items}}}') == Command("c-0123456789abcdef", messages)
+    assert CODEC.command(f'{head},"via":"8765.1","messages":[]}}') == Command("c-0123456789abcdef", [], "8765.1")
     for text in ("{}", "5", "null", '{"messages":[]}', '"[]"', ""):
         with pytest.raises(BadMessage) as caught:
             CODEC.batch(text)

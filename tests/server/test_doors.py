@@ -27,6 +27,27 @@ from tests.support.scene import ALIKE, PAGES, SECRET, Ear, Scene, eventually, li
 Make = Callable[..., Scene]
 
 
+@live
+async def test_who_can_not_be_asked_any_more_refuses_nobody(scene: Make, ear: Ear) -> None:
+    """Threads take no more work from the moment when the interpreter begins to end."""
+    made = scene()
+    made.server._askers.close()
+    async with Peer(made.port) as peer:
+        await peer.hello()
+        await peer.say({"type": "subscribe", "id": 1, "channels": [PAGES]})
+        assert await peer.closed() == (4500, "restarting")
+    assert "rule-failed" not in ear.text
+
+
+@live
+async def test_rows_that_can_not_be_read_any_more_are_asked_for_again(scene: Make, ear: Ear) -> None:
+    made = scene()
+    made.server._readers.close()
+    async with Peer(made.port) as peer:
+        await peer.hello()
+        assert (await peer.subscribe(PAGES))["code"] == "snapshot-failed"
+
+
 class ProjectOut(BaseModel):
     id: int
     name: str

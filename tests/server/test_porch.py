@@ -15,16 +15,16 @@ async def test_sockets_that_ask_for_nothing_are_bounded(scene: Make, ear: Ear) -
     made = scene(connections=2, handshake_line=1, unadmitted=1)
     porch = made.server._server
     async with made.canary():  # a WebSocket is no longer on the porch
-        await eventually(lambda: porch._sockets_open == 0)
+        await eventually(lambda: len(porch._streams) == 0)
         silent = [Wire(made.port) for _ in range(4)]
-        await eventually(lambda: porch._sockets_open == 4)
+        await eventually(lambda: len(porch._streams) == 4)
         for _ in range(5):
             with Wire(made.port) as wire:
                 assert wire.rest() == b""
         assert silent[0].get("/realtime/realtime.js").status == 200, "whoever is here is served"
         for wire in silent:
             wire.socket.close()
-        await eventually(lambda: porch._sockets_open == 0)
+        await eventually(lambda: len(porch._streams) == 0)
         with Wire(made.port) as wire:
             assert wire.get("/realtime/realtime.js").status == 200
     assert ear.text.count("[too-busy]") == 1

@@ -10,13 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sqla_realtime import Realtime
 from sqla_realtime.errors import PortInUse
-from sqla_realtime.server.runner import listen
 from tests.support.scene import Scene
 from tests.support.wire import Wire
 
@@ -58,44 +56,6 @@ def test_another_failure_to_listen_is_told_as_it_is(scene: Make) -> None:
     with pytest.raises(OSError) as caught:
         scene(host="192.0.2.1")  # an address that is nobody's (RFC 5737)
     assert caught.value.errno == errno.EADDRNOTAVAIL
-
-
-V4, V6 = socket.AF_INET, socket.AF_INET6
-
-
-@pytest.mark.parametrize(
-    ("addresses", "families"),
-    [
-        ([(V4, ("127.0.0.1", 0))], [V4]),
-        ([(V4, ("127.0.0.1", 0)), (V4, ("127.0.0.1", 0))], [V4]),  # a name that is listed twice
-        ([(V4, ("127.0.0.1", 0)), (V4, ("127.0.0.2", 0))], [V4, V4]),
-        ([(V4, ("192.0.2.1", 0)), (V4, ("127.0.0.1", 0))], [V4]),  # an address that this machine does not have
-        ([(V6, ("2001:db8::1", 0, 0, 0)), (V4, ("127.0.0.1", 0))], [V4]),
-    ],
-)
-def test_a_host_may_have_many_addresses(
-    monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[int, Any]], families: list[int]
-) -> None:
-    infos = [(family, socket.SOCK_STREAM, 6, "", address) for family, address in addresses]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **named: infos)
-    listening = listen("some.host", 0)
-    try:
-        assert [each.family for each in listening] == families
-        assert len({each.getsockname()[1] for each in listening}) == 1
-    finally:
-        for each in listening:
-            each.close()
-
-
-def test_one_taken_address_is_a_taken_port(monkeypatch: pytest.MonkeyPatch, taken: socket.socket) -> None:
-    port = taken.getsockname()[1]
-    infos = [(V4, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **named: infos)
-    with pytest.raises(OSError) as caught:
-        listen("some.host", port)
-    assert caught.value.errno == errno.EADDRINUSE
-    monkeypatch.undo()
-    socket.create_server(("127.0.0.2", port)).close()  # the other one has been let go
 
 
 def test_the_thread_ends_with_stop(scene: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from fastapi import FastAPI
 
@@ -23,5 +24,6 @@ def add(title: str) -> int:
 
 @app.get("/serving")
 def serving() -> dict[str, int]:
-    """This process, and whether it broadcasts."""
+    """This process, and whether it broadcasts. It takes a moment, so that of several requests each reaches another."""
+    time.sleep(0.02)
     return {"pid": os.getpid(), "serving": realtime.running}

@@ -52,6 +52,7 @@ class EventsPeer(HttpPeer):
     def __init__(self, port: int, **headers: str) -> None:
         super().__init__(port, **headers)
         self._lines = b""
+        self._via: str | None = None
 
     async def say(self, message: Message | str | bytes) -> None:
         if self._response is None:
@@ -59,7 +60,7 @@ class EventsPeer(HttpPeer):
             self._response = await self._post("/realtime/sse", [{"connection": self.connection, **message}])
             return
         text = json.dumps(message) if isinstance(message, dict) else message
-        body = f'{{"connection": "{self.connection}", "messages": [{text}]}}'
+        body = f'{{"connection": "{self.connection}", "via": {json.dumps(self._via)}, "messages": [{text}]}}'
         status, _, answer = await ask(self.port, "/realtime/send", body, **self.headers)
         if status != 204:
             self.refusal = status, json.loads(answer)
@@ -74,6 +75,9 @@ class EventsPeer(HttpPeer):
             self._lines += piece
         event, _, self._lines = self._lines.partition(b"\n\n")
         [data] = [line.removeprefix(b"data: ") for line in event.split(b"\n") if line.startswith(b"data: ")]
+        message = json.loads(data)
+        if message.get("type") == "hello":
+            self._via = message.get("via")
         return data.decode()
 
 

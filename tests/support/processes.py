@@ -26,6 +26,21 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+def listening(pid: int) -> set[int]:
+    """The TCP ports that a process listens on, as Linux tells it."""
+    sockets = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            sockets.add(os.readlink(file))
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                ports.add(int(local.rpartition(":")[2], 16))
+    return ports
+
+
 class Process:
     """``python -m <arguments>`` in a folder, with these additions to the environment. It can be started again."""
 
@@ -92,6 +107,12 @@ class Process:
     def all_ended(self) -> bool:
         """Whether nobody holds its output any more: it has ended, and so has all that it had started."""
         return self._ended
+
+    @property
+    def pid(self) -> int:
+        """The first process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def status(self) -> int | None:

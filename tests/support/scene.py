@@ -27,7 +27,7 @@ ALIKE = {"code": "forbidden", "message": "There is no such channel, or it is not
 class Scene:
     """Pages of project 1 are for anyone, of members for who signs in, of the vault for nobody; accounts have no rule."""
 
-    def __init__(self, realtime: Realtime, engine: Engine) -> None:
+    def __init__(self, realtime: Realtime, engine: Engine, *, fill: bool = True) -> None:
         self.realtime = realtime
         self.sessions: sessionmaker[Session] = sessionmaker(engine)
         self.written: list[str] = []
@@ -36,8 +36,9 @@ class Scene:
         realtime.publish(Page, schema=PageOut, channel="vault/{project_id}", join=lambda user, project_id: False)
         realtime.publish(Account, schema=AccountOut, channel="banks/{bank}")
         realtime.enable(self.sessions)
-        with self.sessions.begin() as session:
-            session.add_all([Project(id=1), Project(id=2)])
+        if fill:
+            with self.sessions.begin() as session:
+                session.add_all([Project(id=1), Project(id=2)])
 
     @property
     def port(self) -> int:

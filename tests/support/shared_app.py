@@ -1,7 +1,8 @@
-"""An application of several processes on one database: ``python -m tests.support.shared_app URL serve|write|die|many``.
+"""An application of several processes on one database: ``python -m tests.support.shared_app URL serve|write|die|many|fork``.
 
 It prints what it does, a line each. ``write TITLE`` commits a page; ``die TITLE`` is killed when the database has committed it,
-before anything else can happen; ``many COUNT`` commits so many, each in its own transaction, and prints each.
+before anything else can happen; ``many COUNT`` commits so many, each in its own transaction, and prints each; ``fork TITLE``
+serves, and when it is told to, has a thread fork a child that commits a page and stays.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime, anyone
-from tests.support.models import Page, PageOut
+from tests.support.models import Base, Page, PageOut, Project
 from tests.support.scene import PAGES
 
 
@@ -30,10 +31,27 @@ def make(url: str, **settings: Any) -> tuple[Realtime, sessionmaker[Session], En
     return realtime, sessions, engine
 
 
+def prepare(engine: Engine) -> Engine:
+    """Make what all of them need."""
+    Base.metadata.create_all(engine)
+    Realtime().metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        session.add(Project(id=1))
+    return engine
+
+
 def write(sessions: sessionmaker[Session], title: str) -> None:
     """Commit a page of the project."""
     with sessions.begin() as session:
         session.add(Page(project_id=int(PAGES.split("/")[1]), title=title))
+
+
+def fork(sessions: sessionmaker[Session], title: str) -> None:
+    """In a child process, of which the parent knows no more than that it is there."""
+    if os.fork() == 0:
+        write(sessions, title)
+        print(f"child {os.getpid()}", flush=True)
+        signal.pause()
 
 
 def main(url: str, command: str, *arguments: str) -> None:
@@ -41,6 +59,14 @@ def main(url: str, command: str, *arguments: str) -> None:
     if command == "serve":
         realtime.start()
         print(f"port {realtime.port}", flush=True)
+        threading.Event().wait()
+    elif command == "fork":
+        told = threading.Event()
+        signal.signal(signal.SIGUSR1, lambda *_: told.set())
+        realtime.start()
+        print(f"port {realtime.port}", flush=True)
+        told.wait()
+        threading.Thread(target=fork, args=(sessions, arguments[0])).start()
         threading.Event().wait()
     elif command == "write":
         write(sessions, arguments[0])

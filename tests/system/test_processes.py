@@ -13,12 +13,14 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
+from sqla_realtime.transports.siblings import can_share
 from tests.support.databases import postgres_engine
-from tests.support.models import Base, Page, PageOut, Project
+from tests.support.guest import Guest
+from tests.support.models import Page, PageOut
 from tests.support.peer import Peer
-from tests.support.processes import ROOT, Process
+from tests.support.processes import ROOT, Process, free_ports
 from tests.support.scene import PAGES
-from tests.support.shared_app import write
+from tests.support.shared_app import make, prepare, write
 
 Start = Callable[..., Process]
 
@@ -34,11 +36,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
             stack.callback(engine.dispose)
         else:
             engine = stack.enter_context(postgres_engine())
-        Base.metadata.create_all(engine)
-        Realtime().metadata.create_all(engine)
-        with Session(engine) as session, session.begin():
-            session.add(Project(id=1))
-        yield engine
+        yield prepare(engine)
 
 
 @pytest.fixture
@@ -108,6 +106,35 @@ def test_a_broadcaster_runs_in_a_process_of_its_own(shared: Engine, start: Start
     with server:
         asyncio.run(scene(int(server.printed("^Listening").split(":")[-1].split("/")[0])))
         assert server.stop(signal.SIGCONT) == 0, "it was told to end already"
+
+
+@pytest.mark.skipif(not can_share(), reason="no port can be shared here")
+def test_broadcasters_share_a_port_and_take_over_from_each_other(shared: Engine, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Guest("sse", port) as guest:
+            for number, server in enumerate(servers):
+                await asyncio.to_thread(server.stop, signal.SIGKILL)
+                await asyncio.to_thread(write, sessions, f"page {number}")
+                await guest.shows([f"page {each}" for each in range(number + 1)])
+                if server is servers[0]:
+                    server.start()
+                    await asyncio.to_thread(server.printed, "^Listening")
+            assert len(guest.answers) > 1, "each of them was killed"
+            assert all(answer.get("recovered") for answer in guest.answers[1:])
+
+    (tmp_path / "served.py").write_text(MODULE)
+    [port] = free_ports(1)
+    url = shared.url.render_as_string(hide_password=False)
+    environment = {"SHARED_URL": url, "PYTHONPATH": str(ROOT)}
+    realtime, sessions, engine = make(url)
+    with ExitStack() as stack:
+        stack.callback(engine.dispose)
+        stack.callback(realtime.stop)
+        command = ("sqla_realtime", "serve", "--app", "served", "--port", str(port))
+        servers = [stack.enter_context(Process(*command, folder=tmp_path, **environment)) for _ in range(2)]
+        for server in servers:
+            server.printed("^Listening")
+        asyncio.run(scene())
 
 
 def port_of(server: Process) -> int:

@@ -210,7 +210,7 @@ async def test_a_client_may_leave_the_line(scene: Make) -> None:
             for wire in wires:
                 wire.socket.close()
             await eventually(lambda: nothing_left(made, 1))
-        assert made.server._server._sockets_open == len(made.server._server._connections)
+        assert len(made.server._server._streams) == len(made.server._server._connections)
 
 
 @live
