@@ -84,6 +84,7 @@ panels: $(PANELS)/built/.stamp
 
 servers:
 	@sh scripts/debian.sh nginx nginx
+	@sh scripts/debian.sh mariadbd mariadb-server-core libaio1 libaio1t64 liburing2
 
 # A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml

@@ -14,11 +14,10 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.brokers.forks import watch
-from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.journal import Journal, lacks_tables
 from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.reader import Reader
 from sqla_realtime.brokers.spelling import spell
@@ -93,10 +92,13 @@ class DatabaseBroker(Broker):
         if len(body) > LARGEST:
             log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
             body = spell(commit.in_doubt())
+        journal = self._journal(connection.dialect.name)
         try:
-            self._journal(connection.dialect.name).write(connection, body.decode())
+            journal.write(connection, body.decode())
         except Exception as error:
-            raise LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=_remedy(error)) from error
+            look = f"Look at the error above; the role needs {journal.rights}, and the disk needs room."
+            remedy = LogMissing.fix if lacks_tables(error) else look
+            raise LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=remedy) from error
 
     def _journal(self, name: str) -> Journal:
         journal = self._journals.get(name)
@@ -159,15 +161,6 @@ class DatabaseBroker(Broker):
             if self._reader is None:
                 self._reader = Reader(self._engine, self._bounds)
             return self._reader
-
-
-def _remedy(error: Exception) -> str:
-    if isinstance(error, DBAPIError):
-        error = error.orig if isinstance(error.orig, Exception) else error
-    missing = getattr(error, "sqlstate", None) == "42P01" or "no such table" in str(error)
-    if missing:
-        return LogMissing.fix
-    return "Look at the error above; the role needs INSERT on realtime_log, and the disk needs room."
 
 
 def _head(journal: Journal, connection: Connection) -> Position:

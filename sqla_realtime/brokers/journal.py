@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy import Connection, Dialect, Insert, insert
 
 from sqla_realtime.brokers.tables import log
 from sqla_realtime.commit import Position
@@ -27,14 +27,16 @@ class Journal(ABC):
 
     The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through.
     Positions count transactions: no two readers are ever given another one for a transaction, or another order.
-    ``announces``: whether ``announce`` reaches anybody.
+    ``announces``: whether ``announce`` reaches anybody. ``insertion`` is what adds a row, and ``rights`` are a writer's.
     """
 
     announces: ClassVar[bool] = False
+    insertion: ClassVar[Insert] = insert(log).inline().values(body="")
+    rights: ClassVar[str] = "INSERT on realtime_log"
 
     def write(self, connection: Connection, body: str) -> None:
         """Add a text to the transaction that is open on a connection, past everything that listens to it."""
-        statement, wrap = _insertion(connection.dialect)
+        statement, wrap = _spelled(self.insertion, connection.dialect)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(statement, wrap(body))
@@ -80,8 +82,15 @@ class Journal(ABC):
 
 
 @lru_cache(maxsize=16)
-def _insertion(dialect: Dialect) -> tuple[str, Any]:
+def _spelled(insertion: Insert, dialect: Dialect) -> tuple[str, Any]:
     """The INSERT in the driver's own spelling, and what makes its parameters of a text."""
-    compiled = insert(log).inline().values(body="").compile(dialect=dialect)
+    compiled = insertion.compile(dialect=dialect)
     wrap = (lambda body: (body,)) if compiled.positional else (lambda body: {"body": body})
     return str(compiled), wrap
+
+
+def lacks_tables(error: Exception) -> bool:
+    """Whether a statement has failed because the log's tables are not there, in the words of any database."""
+    cause = getattr(error, "orig", None) or error
+    undefined = getattr(cause, "sqlstate", None) == "42P01" or cause.args[:1] == (1146,)
+    return undefined or "no such table" in str(cause)

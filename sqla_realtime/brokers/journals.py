@@ -8,11 +8,17 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.mysql import MysqlJournal
 from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.errors import LogUnsuitable
 
-_KINDS: dict[str, Callable[[], Journal]] = {"sqlite": SqliteJournal, "postgresql": PostgresJournal}
+_KINDS: dict[str, Callable[[], Journal]] = {
+    "sqlite": SqliteJournal,
+    "postgresql": PostgresJournal,
+    "mysql": MysqlJournal,
+    "mariadb": MysqlJournal,
+}
 
 
 def journal_of(name: str) -> Journal:

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from sqla_realtime.brokers.journal import Journal, Written
+from sqla_realtime.brokers.journal import Journal, Written, lacks_tables
 from sqla_realtime.brokers.tables import VERSION
 from sqla_realtime.commit import Position, new_epoch
 from sqla_realtime.errors import LogMissing, LogTooNew, LogUnsuitable, PositionGone
@@ -149,7 +149,7 @@ class PostgresJournal(Journal):
             connection.execute(_BEGIN, values)
             latest = connection.execute(_LATEST).one()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "42P01":  # undefined_table
+            if lacks_tables(error):
                 raise LogMissing(reason=str(error.orig).splitlines()[0]) from error
             raise
         if latest.version > VERSION:

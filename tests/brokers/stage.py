@@ -13,7 +13,7 @@ from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.commit import Commit
 from sqla_realtime.history import Bounds
-from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.databases import new_engine
 
 
 class DatabaseWriter:
@@ -61,20 +61,9 @@ class DatabaseLog:
 @contextmanager
 def database_log(kind: str, folder: Path, bounds: Bounds | None = None) -> Iterator[DatabaseLog]:
     """A new log of that kind."""
-    if kind == "postgres":
-        with postgres_engine(pool_size=20) as engine:
-            yield from _opened(engine, bounds)
-    else:
-        engine = sqlite_engine(folder)
+    with new_engine(kind, folder, pool_size=20) as engine:
+        log = DatabaseLog(engine, bounds)
         try:
-            yield from _opened(engine, bounds)
+            yield log
         finally:
-            engine.dispose()
-
-
-def _opened(engine: Engine, bounds: Bounds | None) -> Iterator[DatabaseLog]:
-    log = DatabaseLog(engine, bounds)
-    try:
-        yield log
-    finally:
-        log.close()
+            log.close()

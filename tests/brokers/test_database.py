@@ -21,7 +21,7 @@ from tests.brokers.contract import commit, read
 from tests.brokers.stage import DatabaseLog, database_log
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseLog]:
     with database_log(request.param, tmp_path) as log:
         yield log
