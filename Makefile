@@ -56,7 +56,7 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 
 oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database, and STEPS=50000 with clients (SEED=0)
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
-	@for kind in sqlite postgres shared-sqlite shared-postgres; do \
+	@for kind in sqlite postgres shared-sqlite shared-postgres shared-mysql; do \
 		$(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 	@$(BIN)/python -m tests.convergence.oracle faults
 

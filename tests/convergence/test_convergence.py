@@ -13,7 +13,9 @@ from tests.convergence.oracle import run
 from tests.convergence.shown import Lie
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [("sqlite", 8), ("postgres", 1), ("shared-sqlite", 1), ("shared-postgres", 4)])
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("sqlite", 8), ("postgres", 1), ("shared-sqlite", 1), ("shared-postgres", 4), ("shared-mysql", 2)]
+)
 def test_every_client_shows_what_its_select_returns(kind: str, seconds: float) -> None:
     print(asyncio.run(run(kind, range(1000), seconds=seconds)))
 

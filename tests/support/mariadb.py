@@ -27,7 +27,7 @@ PATIENCE = 30.0
 # What a crash of the machine would take away, and what a large server would need, is nothing to a test.
 SMALL = (
     "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=32M", "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
-    "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--aria-log-file-size=8M",
+    "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--aria-log-file-size=8M", "--innodb-lock-wait-timeout=10",
 )  # fmt: skip
 SYSTEM = ("mysql_system_tables.sql", "mysql_system_tables_data.sql")
 
