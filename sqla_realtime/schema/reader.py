@@ -161,7 +161,7 @@ class Reader:
 
 def _as_stored(state: ORMExecuteState) -> None:
     """What is loaded along with rows that are read as they are stored is read so, too."""
-    if state.is_relationship_load:
+    if state.is_relationship_load and isinstance(state.statement, Select):
         state.statement = state.statement.with_for_update(read=True, nowait=True)
 
 
