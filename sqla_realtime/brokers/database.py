@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A commit that is larger, in bytes, is not told row by row: it would be held by every reader.
-LARGEST = 16 * 1024 * 1024
-
 
 class _Ticket:
     """A commit whose place is decided by the database; known from the moment when somebody settles it."""
@@ -88,16 +85,17 @@ class DatabaseBroker(Broker):
                 self._reader.bounds = bounds
 
     def stage(self, commit: Commit, connection: Connection) -> None:
-        body = spell(commit)
-        if len(body) > LARGEST:
-            log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
-            body = spell(commit.in_doubt())
-        journal = self._journal(connection.dialect.name)
+        remedy = "Look at the error above."
         try:
+            journal = self._journal(connection.dialect.name)
+            remedy = f"Look at the error above; the role needs {journal.rights}, and the disk needs room."
+            body = spell(commit)
+            if len(body) > journal.largest:
+                log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
+                body = spell(commit.in_doubt())
             journal.write(connection, body.decode())
         except Exception as error:
-            look = f"Look at the error above; the role needs {journal.rights}, and the disk needs room."
-            remedy = LogMissing.fix if lacks_tables(error) else look
+            remedy = LogMissing.fix if lacks_tables(error) else remedy
             raise LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=remedy) from error
 
     def _journal(self, name: str) -> Journal:

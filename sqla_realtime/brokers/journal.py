@@ -28,11 +28,13 @@ class Journal(ABC):
     The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through.
     Positions count transactions: no two readers are ever given another one for a transaction, or another order.
     ``announces``: whether ``announce`` reaches anybody. ``insertion`` is what adds a row, and ``rights`` are a writer's.
+    A commit that is larger than ``largest``, in bytes, is not told row by row: it would be held by every reader.
     """
 
     announces: ClassVar[bool] = False
     insertion: ClassVar[Insert] = insert(log).inline().values(body="")
     rights: ClassVar[str] = "INSERT on realtime_log"
+    largest: ClassVar[int] = 16 * 1024 * 1024
 
     def write(self, connection: Connection, body: str) -> None:
         """Add a text to the transaction that is open on a connection, past everything that listens to it."""

@@ -42,6 +42,8 @@ class MysqlJournal(CountedJournal):
     insertion = insert(log).values(id=func.last_insert_id(), body="")
     rights = "INSERT on realtime_log, SELECT and UPDATE on realtime_tick"
     looking = look("last")
+    # Twice that, where every character has to be escaped, is still less than the packet of 16 MiB that servers accept.
+    largest = 7 * 1024 * 1024
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from sqla_realtime.brokers import journals, mysql
 from sqla_realtime.brokers.journal import Journal, Written
 from sqla_realtime.brokers.mysql import MysqlJournal
 from sqla_realtime.brokers.reader import IDLE
-from sqla_realtime.commit import Commit, Position
+from sqla_realtime.commit import Change, Commit, Position
 from sqla_realtime.errors import LogTooNew, LogUnsuitable, LogUnwritable
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
 from tests.brokers.crowd import follow_while_killed
@@ -342,6 +342,18 @@ def test_whoever_waits_too_long_for_the_counter_is_told(log: DatabaseLog) -> Non
                 log.broker.stage(commit(2), connection)
     finally:
         slow.commit()
+
+
+def test_the_largest_commit_fits_into_a_packet(log: DatabaseLog) -> None:
+    text = b'"' * ((MysqlJournal.largest - 1000) // 2)  # every one of them is escaped, and so is what escapes it
+    told = Commit((Change("c", "create", "Row", "1", text),))
+
+    async def scene() -> None:
+        start = await log.broker.head()
+        log.write(told).commit()
+        assert await read(log.broker, start, 1) == [told]
+
+    asyncio.run(scene())
 
 
 def test_the_other_name_of_the_dialect_is_the_same_log() -> None:
