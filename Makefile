@@ -63,7 +63,7 @@ format: $(VENV)/.installed-test  ## put right what ruff can
 
 oracle: $(VENV)/.installed-test  ## play TREES=10000 random transaction trees per database, and STEPS=50000 with clients (SEED=0)
 	@TREES='$(TREES)' SEED='$(SEED)' $(BIN)/python -m tests.properties.oracle
-	@for kind in sqlite postgres shared-sqlite shared-postgres watched-postgres; do \
+	@for kind in sqlite postgres shared-sqlite shared-postgres shared-mysql watched-postgres; do \
 		$(BIN)/python -m tests.convergence.oracle $$kind '$(STEPS)' '$(SEED)' || exit 1; done
 	@$(BIN)/python -m tests.convergence.oracle faults
 
@@ -92,6 +92,7 @@ panels: $(PANELS)/built/.stamp
 servers:
 	@sh scripts/debian.sh nginx nginx
 	@sh scripts/debian.sh pgbouncer pgbouncer libc-ares2
+	@sh scripts/debian.sh mariadbd mariadb-server-core libaio1 libaio1t64 liburing2
 
 # A stamp per extra: a second run installs nothing until the metadata changes. A new environment is newer than its stamps.
 $(VENV)/.installed-%: $(VENV)/pyvenv.cfg setup.cfg pyproject.toml

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
-from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.databases import new_engine, sqlite_engine
 from tests.support.models import Base
 from tests.support.scene import Ear, Scene, listening
 
@@ -19,15 +19,9 @@ from tests.support.scene import Ear, Scene, listening
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """An empty database with the tables of the test models, once on each kind."""
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
+    with new_engine(request.param, tmp_path) as engine:
         Base.metadata.create_all(engine)
         yield engine
-        engine.dispose()
-    else:
-        with postgres_engine() as engine:
-            Base.metadata.create_all(engine)
-            yield engine
 
 
 @pytest.fixture

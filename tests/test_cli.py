@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import inspect
 
 from sqla_realtime import __version__
 from sqla_realtime.cli import main
+from tests.support.databases import new_engine
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -109,18 +110,17 @@ from sqlalchemy.orm import sessionmaker
 from sqla_realtime import Realtime
 
 realtime = Realtime(broker="database")
-realtime.enable(sessionmaker(create_engine("sqlite:///migrated.db")))
+realtime.enable(sessionmaker(create_engine({!r})))
 """
 
 
-def test_migrate_makes_the_tables_once_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "migrated_app.py").write_text(MIGRATED)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        result = CliRunner().invoke(main, ["migrate", "--app", "migrated_app"])
-        assert (result.exit_code, result.output) == (0, "realtime_log, realtime_tick are in sqlite:///migrated.db\n")
-    with sqlite3.connect(tmp_path / "migrated.db") as connection:
-        found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    connection.close()
-    assert {"realtime_log", "realtime_tick"} <= found
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "mysql"])
+def test_migrate_makes_the_tables_once_and_again(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_engine(kind, tmp_path) as engine:
+        (tmp_path / f"migrated_{kind}.py").write_text(MIGRATED.format(engine.url.render_as_string(hide_password=False)))
+        monkeypatch.syspath_prepend(tmp_path)
+        said = f"realtime_log, realtime_tick are in {engine.url.render_as_string()}\n"
+        for _ in range(2):
+            result = CliRunner().invoke(main, ["migrate", "--app", f"migrated_{kind}"])
+            assert (result.exit_code, result.output) == (0, said)
+        assert {"realtime_log", "realtime_tick"} <= set(inspect(engine).get_table_names())

@@ -11,15 +11,15 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.base import Broker, Probe, Ticket
 from sqla_realtime.brokers.entries import Interpreter
 from sqla_realtime.brokers.forks import watch
-from sqla_realtime.brokers.journal import Journal, undo
+from sqla_realtime.brokers.journal import Journal, lacks_tables, undo
 from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.place import place_of
 from sqla_realtime.brokers.reader import Reader
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
-
-# A commit that is larger, in bytes, is not told row by row: it would be held by every reader.
-LARGEST = 16 * 1024 * 1024
 
 
 class _Ticket:
@@ -108,16 +105,16 @@ class DatabaseBroker(Broker):
                 self._reader.bounds = bounds
 
     def stage(self, commit: Commit, connection: Connection) -> None:
-        body = spell(commit)
-        if len(body) > LARGEST:
-            log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
-            body = spell(commit.in_doubt())
         try:
             journal = self._journal(connection.dialect.name)
         except LogUnsuitable as error:
             undo(connection)
-            raise _refused(error) from error
-        journal.write(connection, body.decode(), _refused)
+            raise _refused("nothing that would help", error) from error
+        body = spell(commit)
+        if len(body) > journal.largest:
+            log.warning("A commit of %d bytes is not told row by row; its readers reload. [commit-too-large]", len(body))
+            body = spell(commit.in_doubt())
+        journal.write(connection, body.decode(), partial(_refused, journal.rights))
 
     def _journal(self, name: str) -> Journal:
         journal = self._journals.get(name)
@@ -182,17 +179,11 @@ class DatabaseBroker(Broker):
             return self._reader
 
 
-def _refused(error: Exception) -> LogUnwritable:
-    return LogUnwritable(reason=f"{type(error).__name__}: {error}".strip(), remedy=_remedy(error))
-
-
-def _remedy(error: Exception) -> str:
-    if isinstance(error, DBAPIError):
-        error = error.orig if isinstance(error.orig, Exception) else error
-    missing = getattr(error, "sqlstate", None) == "42P01" or "no such table" in str(error)
-    if missing:
-        return LogMissing.fix
-    return "Look at the error above; the role needs INSERT on realtime_log, and the disk needs room."
+def _refused(rights: str, error: Exception) -> LogUnwritable:
+    remedy = f"Look at the error above; the role needs {rights}, and the disk needs room."
+    return LogUnwritable(
+        reason=f"{type(error).__name__}: {error}".strip(), remedy=LogMissing.fix if lacks_tables(error) else remedy
+    )
 
 
 def _head(journal: Journal, connection: Connection) -> Position:

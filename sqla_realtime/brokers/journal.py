@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy import Connection, Dialect, Insert, insert
 from sqlalchemy.exc import DBAPIError
 
 from sqla_realtime.brokers.closing import Refuse
@@ -32,23 +32,31 @@ class Journal(ABC):
     The connection is the journal's own and commits by itself, but for ``write``. What the driver raises passes through, and is
     explained when somebody asks.
     Positions count transactions: no two readers are ever given another one for a transaction, or another order.
-    ``announces``: whether ``announce`` reaches anybody.
+    ``announces``: whether ``announce`` reaches anybody. ``insertion`` is what adds a row, and ``rights`` are a writer's.
+    A commit that is larger than ``largest``, in bytes, is not told row by row: it would be held by every reader.
     """
 
     announces: ClassVar[bool] = False
+    insertion: ClassVar[Insert] = insert(log).inline().values(body="")
+    rights: ClassVar[str] = "INSERT on realtime_log"
+    largest: ClassVar[int] = 16 * 1024 * 1024
 
     def write(self, connection: Connection, body: str, refuse: Refuse) -> None:
         """Add a text to the transaction that is open on a connection and about to commit, past everything that listens to it:
         now, or with the COMMIT. What is raised where that fails is what ``refuse`` makes of the driver's error."""
         try:
-            self.add(connection, body)
+            self.put(connection, body)
         except Exception as error:
             undo(connection)
             raise refuse(error) from error
 
     def add(self, connection: Connection, body: str) -> None:
-        """Add a text now, in the transaction that is open on a connection, or in one of its own."""
-        statement, wrap = _insertion(connection.dialect)
+        """Add a text in a transaction of its own, on a connection of the journal's."""
+        self.put(connection, body)
+
+    def put(self, connection: Connection, body: str) -> None:
+        """Execute what adds a text. Raises what the driver raises."""
+        statement, wrap = _spelled(self.insertion, connection.dialect)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(statement, wrap(body))
@@ -105,8 +113,15 @@ def undo(connection: Connection) -> None:
 
 
 @lru_cache(maxsize=16)
-def _insertion(dialect: Dialect) -> tuple[str, Any]:
+def _spelled(insertion: Insert, dialect: Dialect) -> tuple[str, Any]:
     """The INSERT in the driver's own spelling, and what makes its parameters of a text."""
-    compiled = insert(log).inline().values(body="").compile(dialect=dialect)
+    compiled = insertion.compile(dialect=dialect)
     wrap = (lambda body: (body,)) if compiled.positional else (lambda body: {"body": body})
     return str(compiled), wrap
+
+
+def lacks_tables(error: Exception) -> bool:
+    """Whether a statement has failed because the log's tables are not there, in the words of any database."""
+    cause = getattr(error, "orig", None) or error
+    undefined = getattr(cause, "sqlstate", None) == "42P01" or cause.args[:1] == (1146,)
+    return undefined or "no such table" in str(cause)

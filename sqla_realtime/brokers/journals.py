@@ -12,11 +12,17 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from sqla_realtime.brokers.journal import Journal
+from sqla_realtime.brokers.mysql import MysqlJournal
 from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.errors import LogUnsuitable
 
-_KINDS: dict[str, Callable[[], Journal]] = {"sqlite": SqliteJournal, "postgresql": PostgresJournal}
+_KINDS: dict[str, Callable[[], Journal]] = {
+    "sqlite": SqliteJournal,
+    "postgresql": PostgresJournal,
+    "mysql": MysqlJournal,
+    "mariadb": MysqlJournal,
+}
 # The drivers that take the parameters of libpq.
 _LIBPQ = ("psycopg", "psycopg2")
 

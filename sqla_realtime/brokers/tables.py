@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     event,
 )
+from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.compiler import compiles
@@ -64,6 +65,13 @@ def _number(element: Writer, compiler: Any, **options: Any) -> str:
     return "pg_current_xact_id()"
 
 
+# What is an expression stands in parentheses. RAND() is of 53 bits.
+@compiles(Writer, "mysql")
+@compiles(Writer, "mariadb")
+def _mysql_salt(element: Writer, compiler: Any, **options: Any) -> str:
+    return "(floor(rand() * 9007199254740992))"
+
+
 @compiles(Now, "sqlite")
 def _sqlite_now(element: Now, compiler: Any, **options: Any) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
@@ -74,21 +82,32 @@ def _postgres_now(element: Now, compiler: Any, **options: Any) -> str:
     return "extract(epoch FROM clock_timestamp())"
 
 
+# Without a time zone: in the hour that comes twice a year UNIX_TIMESTAMP() would not know which.
+@compiles(Now, "mysql")
+@compiles(Now, "mariadb")
+def _mysql_now(element: Now, compiler: Any, **options: Any) -> str:
+    return "(timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) / 1000000e0)"
+
+
 _number_type = BigInteger().with_variant(Integer(), "sqlite")
 _xid = BigInteger().with_variant(Xid8(), "postgresql")
+_body = Text().with_variant(LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 
 metadata = MetaData()
 
-# One row for each transaction, written by it. On SQLite ids must not be used again when the latest rows are deleted.
+# One row for each transaction, written by it. On SQLite ids must not be used again when the latest rows are deleted; on MySQL
+# they are counted in the other table.
 log = Table(
     "realtime_log",
     metadata,
     Column("id", _number_type, Identity(), primary_key=True),
     Column("xid", _xid, nullable=False, server_default=Writer()),
     Column("at", Float(53), nullable=False, server_default=Now()),
-    Column("body", Text, nullable=False),
+    Column("body", _body, nullable=False),
     Index("realtime_log_xid", "xid").ddl_if(dialect="postgresql"),
     sqlite_autoincrement=True,
+    mysql_engine="InnoDB",
+    mariadb_engine="InnoDB",
 )
 
 # A boundary: what was visible at one moment, and how many commits that are in all (``last``). ``epoch`` names the
@@ -108,12 +127,24 @@ tick = Table(
     Column("hi", _xid, nullable=False),
     Column("xip", Text().with_variant(ARRAY(Xid8()), "postgresql"), nullable=False),
     Index("realtime_tick_last", "last", "tick").ddl_if(dialect="postgresql"),
+    mysql_engine="InnoDB",
+    mariadb_engine="InnoDB",
+)
+
+# The counter of MySQL, where it is missing; where it is not, it is locked and left as it was. It begins behind what is there,
+# under an epoch that nobody has.
+COUNTER = (
+    "INSERT INTO realtime_tick (tick, version, epoch, place, salt, last, lo, hi, xip) "  # noqa: S608 - our own
+    f"SELECT 0, {VERSION}, left(replace(uuid(), '-', ''), 16), '', 0, coalesce(max(id), 0), 0, 0, '' FROM realtime_log "
+    "ON DUPLICATE KEY UPDATE last = realtime_tick.last"
 )
 
 
 def tuning(table: Table, dialect: str) -> list[str]:
     """What a table is given besides. Rows come and go all the time: what has been deleted is to be used again soon, and not
-    when a fifth of the table has been."""
+    when a fifth of the table has been. A counter is there before two writers could make it at the same time."""
+    if dialect in ("mysql", "mariadb"):
+        return [COUNTER] if table is tick else []
     often = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
     return [f"ALTER TABLE {table.name} SET ({often})"] if dialect == "postgresql" else []
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.capture.ground import Ground
-from sqla_realtime.capture.guard import aside
+from sqla_realtime.capture.guard import aside, check
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.relations import Relations, lock
 from sqla_realtime.capture.telling import Row, Told, tell
@@ -31,7 +31,8 @@ Key = tuple[Any, ...]
 
 
 class Collector:
-    """Called at the last moment before COMMIT, on the Connection that is about to commit. Never raises.
+    """Called at the last moment before COMMIT, on the Connection that is about to commit. Raises nothing but what has taken
+    the transaction with it.
 
     What cannot be told row by row, because a row could not be read or a schema refused it, is told as a channel that
     has changed. Patterns without readers are told so too, without reading anything.
@@ -45,6 +46,11 @@ class Collector:
         self._readers: dict[tuple[Mapper[Any], tuple[Publication, ...]], Reader] = {}
 
     def __call__(self, connection: Connection, ledger: Ledger) -> Commit:
+        commit = self._made(connection, ledger)
+        check(ledger)
+        return commit
+
+    def _made(self, connection: Connection, ledger: Ledger) -> Commit:
         net: dict[Any, Touch] = {}
         try:
             net = ledger.tracker.net()

@@ -18,6 +18,7 @@ from sqlalchemy.orm.interfaces import EXT_CONTINUE
 
 from sqla_realtime.capture.cascades import Cascades
 from sqla_realtime.capture.dependants import Dependants
+from sqla_realtime.capture.guard import check
 from sqla_realtime.capture.ledger import Ledger
 from sqla_realtime.capture.origins import RowOrigins
 from sqla_realtime.capture.plan import Key, Plan, State
@@ -127,6 +128,7 @@ class FlushWatcher:
             # The user's flush goes on. That something happened is remembered, so readers reload instead of guessing.
             log.exception("A changed row of %s could not be noted. [capture-failed]", mapper.class_.__name__)
             scene.tracker.doubt((mapper,))
+            check(scene.ledger)
         return EXT_CONTINUE
 
     def _enter(self, session: Session, ledger: Ledger, connection: Connection, mapper: Mapper[Any]) -> Scene | None:

@@ -56,10 +56,12 @@ class Ledger:
 
     ``root`` is the transaction. ``expected`` is the statement under way, how many rows it was seen to change, and what is
     in doubt where it changes more. ``sealed``: nothing but its COMMIT comes any more. ``alone``: nothing but the flushes of
-    Sessions that are followed has written on the Connection.
+    Sessions that are followed has written on the Connection. ``lost``: what has taken the transaction with it.
     """
 
-    __slots__ = ("__weakref__", "_connection", "_root", "alone", "busy", "commit", "expected", "sealed", "ticket", "tracker")
+    __slots__ = (
+        "__weakref__", "_connection", "_root", "alone", "busy", "commit", "expected", "lost", "sealed", "ticket", "tracker",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection, tracker: Tracker, gone: Callable[[Any], None] | None = None) -> None:
         root = connection.get_transaction()
@@ -72,6 +74,7 @@ class Ledger:
         self.sealed = False
         self.alone = True
         self.expected: Expected | None = None
+        self.lost: BaseException | None = None
         # True while our own statements run on the Connection: they are no business of the tracker.
         self.busy = False
 

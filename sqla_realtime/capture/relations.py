@@ -18,6 +18,7 @@ from sqla_realtime.capture.guard import aside
 from sqla_realtime.capture.ledger import Ledger, row_key
 from sqla_realtime.capture.tracker import Touch, compose
 from sqla_realtime.schema.embeds import Embed
+from sqla_realtime.schema.lookup import REPEATS
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.reader import key_conditions
 from sqla_realtime.schema.registry import Registry
@@ -93,6 +94,8 @@ def _owners(connection: Connection, embed: Embed, touched: Mapping[Key, Touch]) 
     conditions = [now.where(each) for each in key_conditions(_keys(embed.related, related), list(touched))]
     referred = [getattr(model, name) for name in embed.foreign_keys.values()]
     conditions += [select(*own).where(each) for each in key_conditions(referred, _before(embed, touched.values()))]
+    if connection.dialect.name in REPEATS:
+        conditions = [each.with_for_update(nowait=True) for each in conditions]
     return {tuple(row) for statement in conditions for row in connection.execute(statement)}
 
 

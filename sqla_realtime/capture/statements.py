@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqla_realtime.capture.associations import follow
 from sqla_realtime.capture.cascades import Cascades, Rows
 from sqla_realtime.capture.dml import Statement, met
-from sqla_realtime.capture.guard import aside
+from sqla_realtime.capture.guard import aside, check
 from sqla_realtime.capture.ledger import Expected, Ledger, row_key
 from sqla_realtime.capture.tracker import Touch
 from sqla_realtime.schema.embeds import Embed
@@ -73,7 +73,8 @@ class StatementWatcher:
         self._limit = limit
 
     def before(self, session: Session, connection: Connection, statement: str, context: Any) -> None:
-        """A statement is about to be sent on an enabled Session's Connection. Never raises."""
+        """A statement is about to be sent on an enabled Session's Connection. Raises nothing but what has taken the
+        transaction with it."""
         compiled: Any = getattr(context, "compiled", None)
         dml: Any = getattr(compiled, "statement", None)
         exact = isinstance(dml, UpdateBase)
@@ -95,6 +96,7 @@ class StatementWatcher:
                     found = Statement(connection, ledger, dml, context, statement, table, mappers)
                     self._associate(found, associations)
                     self._follow(found)
+                    check(ledger)
                 else:
                     ledger.tracker.doubt((*mappers, *reached, *(embed.parent for embed in associations)))
 
@@ -108,6 +110,7 @@ class StatementWatcher:
         except Exception:
             log.exception("A statement could not be followed; readers of its tables reload. [statement-failed]")
             doubtful = True
+            check(ledger)
         if doubtful:
             ledger.tracker.doubt(expected.mappers)
 

@@ -11,6 +11,9 @@ from sqla_realtime.schema.prepared import Prepared
 
 # Long enough to be few, short enough for every driver's limit of parameters.
 CHUNK = 500
+# Where a transaction goes on to see what it saw at first. What it has written it sees as it is, but not a row that somebody
+# else made what it should become: changing nothing writes nothing. Only a SELECT that locks sees what is stored.
+REPEATS = frozenset({"mysql", "mariadb"})
 
 
 class Lookup:
@@ -18,7 +21,8 @@ class Lookup:
     which takes longer than the row.
 
     Integers without a gap, which is what INSERTs make, are a range: two parameters instead of 500. PostgreSQL takes
-    other integers as one array.
+    other integers as one array. MySQL is asked for what is stored now, in rows that are ours already: it never waits, and
+    each key is its own, because with a range the row after it would be locked too.
     """
 
     def __init__(self, columns: Sequence[Any], statement: Select[Any]) -> None:
@@ -28,6 +32,8 @@ class Lookup:
         chosen = tuple_(*columns) if column is None else column
         self._range: Select[Any] | None = None
         self._listed = statement.where(chosen.in_(bindparam("keys", expanding=True)))
+        locks = statement._for_update_arg is not None
+        self._stored = self._listed if locks else self._listed.with_for_update(nowait=True)
         if column is not None and self._integers:
             self._range = statement.where(column.between(bindparam("first"), bindparam("last")))
             self._prepared = Prepared(self._range, ("first", "last"))
@@ -35,19 +41,20 @@ class Lookup:
 
     def __call__(self, keys: Sequence[tuple[Any, ...]], dialect: str) -> Iterator[tuple[Select[Any], Mapping[str, Any]]]:
         """Statements and their parameters that together select the rows of all ``keys``."""
+        listed = self._stored if dialect in REPEATS else self._listed
         if not self._single:
             for start in range(0, len(keys), CHUNK):
-                yield self._listed, {"keys": keys[start : start + CHUNK]}
+                yield listed, {"keys": keys[start : start + CHUNK]}
             return
         values = [key[0] for key in keys]
         # bool is an int that no range is made of, and a value of another type is the database's to compare.
-        if self._integers and all(type(value) is int for value in values):
+        if self._integers and dialect not in REPEATS and all(type(value) is int for value in values):
             values.sort()
             for start in range(0, len(values), CHUNK):
                 yield self._of_integers(values[start : start + CHUNK], dialect)
         else:
             for start in range(0, len(values), CHUNK):
-                yield self._listed, {"keys": values[start : start + CHUNK]}
+                yield listed, {"keys": values[start : start + CHUNK]}
 
     def rows(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
         """What they find."""

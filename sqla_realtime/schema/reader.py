@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, TableClause, select, tuple_
-from sqlalchemy.orm import Mapper, Session, undefer
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, event, select, tuple_
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, undefer
 
 from sqla_realtime.schema.keys import key_text
-from sqla_realtime.schema.lookup import CHUNK, Lookup
+from sqla_realtime.schema.lookup import CHUNK, REPEATS, Lookup
 from sqla_realtime.schema.publication import Publication
 
 
@@ -150,11 +150,19 @@ class Reader:
     ) -> Iterator[Image]:
         # rollback_only: closing this Session must not end the transaction of the Connection that it borrows.
         with Session(connection, autoflush=False, join_transaction_mode="rollback_only") as session:
+            if statement._for_update_arg is not None and connection.dialect.name in REPEATS:
+                event.listen(session, "do_orm_execute", _as_stored)
             for instance in session.scalars(statement, parameters):
                 values = {name: getattr(instance, name) for name in self._names}
                 key = tuple(values[name] for name in self._keys)
                 yield Image(key, type(instance).__mapper__, values, instance)
                 session.expunge(instance)
+
+
+def _as_stored(state: ORMExecuteState) -> None:
+    """What is loaded along with rows that are read as they are stored is read so, too."""
+    if state.is_relationship_load and isinstance(state.statement, Select):
+        state.statement = state.statement.with_for_update(read=True, nowait=True)
 
 
 class Places:

@@ -14,7 +14,7 @@ from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.commit import Commit
 from sqla_realtime.history import Bounds
-from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.databases import new_engine
 
 
 class DatabaseWriter:
@@ -63,16 +63,8 @@ class DatabaseLog:
 @contextmanager
 def database_log(kind: str, folder: Path, bounds: Bounds | None = None, **reading: Any) -> Iterator[DatabaseLog]:
     """A new log of that kind."""
-    if kind == "postgres":
-        with postgres_engine(pool_size=20) as engine, opened(engine, bounds, **reading) as log:
-            yield log
-    else:
-        engine = sqlite_engine(folder)
-        try:
-            with opened(engine, bounds, **reading) as log:
-                yield log
-        finally:
-            engine.dispose()
+    with new_engine(kind, folder, pool_size=20) as engine, opened(engine, bounds, **reading) as log:
+        yield log
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from sqla_realtime.brokers import database
 from sqla_realtime.brokers.database import DatabaseBroker
+from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.commit import Commit
 from sqla_realtime.errors import LogMissing, LogUnreachable, LogUnwritable
@@ -21,7 +21,7 @@ from tests.brokers.contract import commit, read
 from tests.brokers.stage import DatabaseLog, database_log
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseLog]:
     with database_log(request.param, tmp_path) as log:
         yield log
@@ -65,7 +65,7 @@ def test_a_log_that_does_not_answer_is_no_reason_to_wait_for_ever(engine: Engine
 def test_what_is_too_large_is_told_as_channels_that_have_changed(
     log: DatabaseLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(database, "LARGEST", 100)
+    monkeypatch.setattr(type(journal_of(log.engine.dialect.name)), "largest", 100)
 
     async def scene() -> None:
         start = await log.broker.head()

@@ -16,7 +16,7 @@ from sqla_realtime.errors import LogUnsuitable
 
 def test_a_kind_that_cannot_is_named_with_those_that_can() -> None:
     assert isinstance(journal_of("sqlite"), SqliteJournal)
-    with pytest.raises(LogUnsuitable, match=r"oracle.*\n.*sqlite, postgresql"):
+    with pytest.raises(LogUnsuitable, match=r"oracle.*\n.*sqlite, postgresql, mysql, mariadb"):
         journal_of("oracle")
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, aclosing
 from pathlib import Path
@@ -17,13 +15,13 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from sqla_realtime.brokers import journals, reader
-from sqla_realtime.brokers.base import Broker
 from sqla_realtime.brokers.journal import Written
 from sqla_realtime.brokers.postgres import PostgresJournal
 from sqla_realtime.brokers.reader import IDLE
-from sqla_realtime.commit import Change, Commit, Entry, Position
+from sqla_realtime.commit import Commit, Position
 from sqla_realtime.errors import LogUnwritable
 from tests.brokers.contract import BrokerContract, commit, gone, read, take
+from tests.brokers.crowd import follow_while_killed
 from tests.brokers.stage import DatabaseLog, database_log
 
 
@@ -108,100 +106,18 @@ def test_the_tests_find_both(log: DatabaseLog, monkeypatch: pytest.MonkeyPatch) 
 # Order, and readers that are killed.
 
 
-class Writers:
-    """Threads that change a few rows in transactions of their own; some hold on, some roll back, some work in savepoints."""
-
-    def __init__(self, log: DatabaseLog, count: int, each: int) -> None:
-        with log.engine.begin() as connection:
-            connection.execute(text("CREATE TABLE item (id int PRIMARY KEY, v int NOT NULL)"))
-            connection.execute(text("INSERT INTO item SELECT n, 0 FROM generate_series(1, 5) AS n"))
-        self._log = log
-        self._each = each
-        self.committed = 0
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._write, args=(random.Random(number),)) for number in range(count)]
-
-    def __enter__(self) -> Writers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for thread in self._threads:
-            thread.join()
-
-    def _write(self, chance: random.Random) -> None:
-        for _ in range(self._each):
-            with self._log.engine.connect() as connection, connection.begin() as transaction:
-                if chance.random() < 0.3:
-                    connection.execute(text("SELECT pg_current_xact_id()"))
-                rows = sorted(chance.sample(range(1, 6), chance.choice([1, 1, 2])))
-                changes = [self._change(connection, row) for row in rows]
-                self._log.broker.stage(Commit(tuple(changes)), connection)
-                if chance.random() < 0.1:
-                    transaction.rollback()
-                    continue
-                if chance.random() < 0.3:
-                    connection.execute(text("SELECT pg_sleep(0.005)"))
-            with self._lock:
-                self.committed += 1
-
-    @staticmethod
-    def _change(connection: Connection, row: int) -> Change:
-        v: int = connection.execute(text("UPDATE item SET v = v + 1 WHERE id = :row RETURNING v"), {"row": row}).scalar_one()
-        return Change("items", "update", "Item", str(row), b'{"v":%d}' % v, ("v",))
-
-
-async def follow_until(broker: Broker, start: Position, ready: asyncio.Event) -> list[Entry]:
-    """Everything up to the head when it is ready."""
-    found: list[Entry] = []
-    async with aclosing(broker.follow(start)) as entries:
-        reading = asyncio.ensure_future(anext(entries))
-        while not (ready.is_set() and found and found[-1].position == await broker.head()):
-            done, _ = await asyncio.wait([reading], timeout=0.05)
-            if done:
-                found.append(reading.result())
-                reading = asyncio.ensure_future(anext(entries))
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    return found
-
-
-READERS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'sqla_realtime' AND datname = current_database()"
-
-
 def test_three_readers_that_are_killed_thirty_times_see_one_order_which_is_that_of_the_rows(log: DatabaseLog) -> None:
-    async def kill(chance: random.Random) -> int:
-        killed = 0
-        while killed < 30:
-            await asyncio.sleep(0.02)
-            with log.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                found = connection.execute(text(READERS)).scalars().all()
-                for pid in chance.sample(found, min(1, len(found))):
-                    killed += connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}).scalar_one()
-        return killed
+    readers = "SELECT pid FROM pg_stat_activity WHERE application_name = 'sqla_realtime' AND datname = current_database()"
 
-    async def scene() -> None:
-        brokers = [log.broker, log.other(), log.other()]
-        start = await log.broker.head()
-        ready = asyncio.Event()
-        following = [asyncio.create_task(follow_until(broker, start, ready)) for broker in brokers]
-        with Writers(log, count=6, each=60) as writers:
-            assert await kill(random.Random(1)) == 30
-            await asyncio.to_thread(writers.__exit__)
-        ready.set()
-        async with asyncio.timeout(60):
-            first, *others = await asyncio.gather(*following)
-        assert all(other == first for other in others)
-        assert len(first) == writers.committed
-        assert [entry.position.offset for entry in first] == list(range(start.offset + 1, start.offset + len(first) + 1))
-        versions: dict[str, list[int]] = defaultdict(list)
-        for entry in first:
-            for change in entry.commit.changes:
-                versions[change.id].append(int(change.record[5:-1]))  # type: ignore[index]
-        assert all(found == list(range(1, len(found) + 1)) for found in versions.values())
+    def kill(connection: Connection, chance: random.Random) -> int:
+        found = connection.execute(text(readers)).scalars().all()
+        ended = (
+            connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}).scalar_one()
+            for pid in chance.sample(found, min(1, len(found)))
+        )
+        return sum(ended)
 
-    asyncio.run(scene())
+    follow_while_killed(log, kill, "SELECT pg_current_xact_id()", "SELECT pg_sleep(0.005)")
 
 
 def test_two_transactions_at_once_are_each_whole(log: DatabaseLog) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
+from sqla_realtime.brokers.counted import READ
 from sqla_realtime.brokers.journals import own_engine
-from sqla_realtime.brokers.sqlite import READ, SqliteJournal
+from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.commit import Position
 from sqla_realtime.errors import PositionGone
 from tests.brokers.contract import BrokerContract, commit, gone, read, take

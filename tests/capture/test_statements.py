@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import Engine, ForeignKey, bindparam, delete, event, insert, literal, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -218,6 +218,13 @@ def test_upserts(capture: Capture) -> None:
     assert run(capture, lambda session: session.execute(nothing, [{"id": 1, "title": "no"}, {"id": 10, "project_id": 5}]))[
         1
     ] == ['create projects/5/pages Page 10 {"id":10,"project_id":5,"title":"","size":7}']
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+def test_upserts_of_mysql_leave_doubt(capture: Capture) -> None:
+    """They meet rows by any unique key, and do not say by which."""
+    statement = mysql.insert(Page).values(id=1, project_id=6, title="up").on_duplicate_key_update(title="up")
+    assert run(capture, lambda session: session.execute(statement))[1] == [DOUBT]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Plays random steps on clients of all transports: `python -m tests.convergence.oracle [KIND] [STEPS] [SEED]`.
 
-KIND is the database, and where the log is: sqlite or postgres with a log in memory, shared-sqlite or shared-postgres with one
-in the database; watched-postgres has triggers besides, and writers that nobody listens to. A seed decides the steps; how
-threads and sockets interleave is the machine's. A seed that failed is played alone with STEPS=1.
+KIND is the database, and where the log is: sqlite or postgres with a log in memory; shared-sqlite, shared-postgres or
+shared-mysql with one in the database; watched-postgres has triggers besides, and writers that nobody listens to. A seed
+decides the steps; how threads and sockets interleave is the machine's. A seed that failed is played alone with STEPS=1.
 `python -m tests.convergence.oracle faults` plants each fault in turn.
 """
 
@@ -21,9 +21,9 @@ from tests.convergence.faults import FAULTS
 from tests.convergence.models import CHANNELS, OWNERS
 from tests.convergence.shown import Lie
 from tests.convergence.world import World
-from tests.support.databases import postgres_engine
+from tests.support.databases import new_engine
 
-KINDS = ("sqlite", "postgres", "shared-sqlite", "shared-postgres", "watched-postgres")
+KINDS = ("sqlite", "postgres", "shared-sqlite", "shared-postgres", "shared-mysql", "watched-postgres")
 # Steps of one seed: what happens to the clients, and the transactions meanwhile.
 ACTIONS, TRANSACTIONS = 30, 60
 
@@ -31,12 +31,8 @@ ACTIONS, TRANSACTIONS = 30, 60
 @contextmanager
 def database(kind: str) -> Iterator[str]:
     """The URL of an empty one."""
-    if kind == "sqlite":
-        with tempfile.TemporaryDirectory() as folder:
-            yield f"sqlite:///{Path(folder) / 'oracle.db'}"
-    else:
-        with postgres_engine() as engine:
-            yield engine.url.render_as_string(hide_password=False)
+    with tempfile.TemporaryDirectory() as folder, new_engine(kind, Path(folder)) as engine:
+        yield engine.url.render_as_string(hide_password=False)
 
 
 async def disturb(world: World, dice: random.Random) -> None:

@@ -15,7 +15,14 @@ from tests.convergence.shown import Lie
 
 @pytest.mark.parametrize(
     ("kind", "seconds"),
-    [("sqlite", 8), ("postgres", 1), ("shared-sqlite", 1), ("shared-postgres", 3), ("watched-postgres", 3)],
+    [
+        ("sqlite", 8),
+        ("postgres", 1),
+        ("shared-sqlite", 1),
+        ("shared-postgres", 3),
+        ("shared-mysql", 2),
+        ("watched-postgres", 3),
+    ],
 )
 def test_every_client_shows_what_its_select_returns(kind: str, seconds: float) -> None:
     print(asyncio.run(run(kind, range(1000), seconds=seconds)))

@@ -19,20 +19,23 @@ from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, ins
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.brokers.triggers import declare
 from sqla_realtime.integrations.alembic import CreateRealtimeLog, DropRealtimeLog
-from tests.support.databases import postgres_engine, sqlite_engine
+from tests.support.databases import new_engine, postgres_engine
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        engine = sqlite_engine(tmp_path)
+    with new_engine(request.param, tmp_path) as engine:
         yield engine
-        engine.dispose()
-    else:
-        with postgres_engine() as engine:
-            yield engine
+
+
+SETTINGS = {
+    "sqlite": "SELECT sql FROM sqlite_master WHERE name LIKE 'realtime_%' ORDER BY name",
+    "postgresql": "SELECT relname, reloptions::text FROM pg_class WHERE relname LIKE 'realtime_%' ORDER BY relname",
+    "mysql": "SELECT table_name, engine, (SELECT count(*) FROM realtime_tick) FROM information_schema.tables "
+    "WHERE table_schema = database() ORDER BY table_name",
+}
 
 
 def schema(engine: Engine) -> dict[str, Any]:
@@ -43,11 +46,7 @@ def schema(engine: Engine) -> dict[str, Any]:
         columns = [{**each, "type": str(each["type"])} for each in found.get_columns(name)]
         tables[name] = columns, found.get_pk_constraint(name), found.get_indexes(name)
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            query = "SELECT sql FROM sqlite_master WHERE name LIKE 'realtime_%' ORDER BY name"
-        else:
-            query = "SELECT relname, reloptions::text FROM pg_class WHERE relname LIKE 'realtime_%' ORDER BY relname"
-        tables["settings"] = [tuple(row) for row in connection.execute(text(query))]
+        tables["settings"] = [tuple(row) for row in connection.execute(text(SETTINGS[engine.dialect.name]))]
     return tables
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, insert, select, update
 from sqlalchemy.orm import Session
 
 from sqla_realtime.schema.lookup import CHUNK, Lookup
@@ -54,3 +54,18 @@ def test_a_range_has_two_parameters(sqlite: Engine) -> None:
         for statement, parameters in Lookup([Page.id], select(Page.id))([(key,) for key in range(5, 400)], "sqlite"):
             connection.execute(statement, parameters)
     assert sent[-1:] == [(5, 399)], "BEGIN came first"
+
+
+@pytest.mark.parametrize("engine", ["mysql"], indirect=True)
+def test_where_a_transaction_repeats_what_it_saw_the_rows_are_read_as_they_are_stored(engine: Engine) -> None:
+    lookup = Lookup([Page.id], select(Page.id, Page.title))
+    with Session(engine) as session, session.begin():
+        session.add_all([Page(id=number, title="old") for number in (1, 2, 3)])
+    with engine.connect() as connection, engine.connect() as other:
+        assert [row.title for row in connection.execute(select(Page.title))] == ["old"] * 3
+        other.execute(update(Page).where(Page.id < 3).values(title="new"))
+        other.commit()
+        assert [row[1] for row in lookup.rows(connection, [(1,), (2,)])] == ["new", "new"]
+        # A neighbour that another transaction makes is no reason to wait.
+        other.execute(insert(Page).values(id=4, title="new"))
+        assert [row[1] for row in lookup.rows(connection, [(3,)])] == ["old"]

@@ -1,4 +1,4 @@
-"""Real databases for tests: SQLite files with honest transactions, and a PostgreSQL that comes from the package registry."""
+"""Real databases for tests: SQLite files with honest transactions, PostgreSQL from the package registry, Debian's MariaDB."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 from sqlalchemy import Engine, create_engine, event, make_url, text
+
+from tests.support.mariadb import mysql_engine
 
 
 def sqlite_engine(folder: Path, **options: Any) -> Engine:
@@ -78,3 +80,15 @@ def postgres_engine(**options: Any) -> Iterator[Engine]:
         with server.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         server.dispose()
+
+
+@contextmanager
+def new_engine(kind: str, folder: Path, **options: Any) -> Iterator[Engine]:
+    """An engine on a new, empty database: sqlite in this folder, postgres, or mysql."""
+    if kind == "sqlite":
+        engine = sqlite_engine(folder, **options)
+        yield engine
+        engine.dispose()
+    else:
+        with (postgres_engine if kind == "postgres" else mysql_engine)(**options) as engine:
+            yield engine

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
 from sqla_realtime.transports.siblings import can_share
-from tests.support.databases import postgres_engine
+from tests.support.databases import new_engine
 from tests.support.guest import Guest
 from tests.support.models import Page, PageOut
 from tests.support.peer import Peer
@@ -25,17 +25,10 @@ from tests.support.shared_app import make, prepare, write
 Start = Callable[..., Process]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mysql"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A database with the tables of the models and of the log."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            engine = create_engine(f"sqlite:///{tmp_path / 'shared.db'}")
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            stack.callback(engine.dispose)
-        else:
-            engine = stack.enter_context(postgres_engine())
+    with new_engine(request.param, tmp_path) as engine:
         yield prepare(engine)
 
 

@@ -75,9 +75,8 @@ def test_a_session_inside_somebody_elses_transaction_shares_its_fate(engine: Eng
 
 
 @pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize("engine", ["postgres", "mysql"], indirect=True)
 def test_both_phases_of_a_commit(engine: Engine, sessions: sessionmaker[Session]) -> None:
-    if engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has no two-phase commit")
     with sessions(twophase=True) as session:
         session.add(page("prepared"))
         session.prepare()
