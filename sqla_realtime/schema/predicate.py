@@ -20,6 +20,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import AsBoolean, BooleanClauseList, ExpressionClauseList, Grouping, UnaryExpression
 
 from sqla_realtime.errors import BadWhere
+from sqla_realtime.schema.exact import exact
 from sqla_realtime.schema.mapping import python_type_of
 
 Truth = bool | None
@@ -46,6 +47,7 @@ class Predicate:
         self._mapper = mapper
         self._reads: set[str] = set()
         self._evaluate = self._compile(self.clause)
+        self.clause = exact(self.clause)
         self.reads = frozenset(self._reads)
 
     def __call__(self, values: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper
 from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, SchemaUnsendable, UnknownPlaceholder
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.draft import draft_schema
+from sqla_realtime.schema.exact import equals
 from sqla_realtime.schema.fields import Fields, column_of, read_fields
 from sqla_realtime.schema.mapping import python_type_of
 from sqla_realtime.schema.predicate import Predicate
@@ -126,8 +127,7 @@ class Publication:
 
 def _equals(attribute: Any, value: Any) -> ColumnElement[bool]:
     # A parameter is cast to its column's type, and PostgreSQL fails where a number that anybody may ask for is too large.
-    equal: ColumnElement[bool] = attribute == (literal(value, BigInteger) if isinstance(attribute.type, Integer) else value)
-    return equal
+    return equals(attribute, literal(value, BigInteger) if isinstance(attribute.type, Integer) else value)
 
 
 def mapper_of(model: object) -> Mapper[Any]:
