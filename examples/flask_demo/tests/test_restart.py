@@ -63,3 +63,11 @@ def test_a_window_that_opens_while_nobody_broadcasts_waits_for_somebody(demo: De
     assert any("has ended (-9)" in line for line in demo.process.lines[before:])
     ada.page.get_by_role("button", name="Delete The store").click()
     expect(ada.page.get_by_role("button", name="Delete The store")).to_have_count(0)
+
+
+def test_a_page_whose_broadcaster_dies_while_it_loads_says_so(ada: Window) -> None:
+    ada.page.route("**/realtime/realtime.js", lambda route: route.abort(), times=1)
+    ada.page.reload()
+    expect(ada.page.locator("#notice")).to_contain_text("Load it again.")
+    ada.page.reload()
+    ada.is_("live")
