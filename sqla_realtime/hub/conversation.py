@@ -187,7 +187,7 @@ class Conversation:
         self.admitted = True
         self.connection.id = hello.connection or self.connection.id
         self._rights.begin(guest)
-        self.connection.tell(Welcome(self.connection.id, self._house.ping_interval, self._house.via))
+        self.connection.tell(Welcome(self.connection.id, self._house.ping_interval))
 
     async def _renew(self, message: Renew) -> None:
         try:

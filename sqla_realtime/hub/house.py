@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class House:
     """What the conversations of one server share. ``patience`` is how many seconds a client without rights may stay,
-    ``rate`` how fast one may talk, ``tally`` counts for the log; ``conversations`` are those under way. ``via`` is what clients
-    of one-way streams bring along with each command, where it may reach another process than this one."""
+    ``rate`` how fast one may talk, ``tally`` counts for the log; ``conversations`` are those under way."""
 
     hub: Hub
     snapshots: Snapshots
@@ -34,7 +33,6 @@ class House:
     explain: bool
     patience: float = 10.0
     rate: Rate = field(default_factory=Rate)
-    via: str | None = None
     tally: Tally = field(default_factory=Tally)
     conversations: WeakSet[Conversation] = field(default_factory=WeakSet)
 

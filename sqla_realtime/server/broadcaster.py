@@ -70,7 +70,6 @@ class Broadcaster:
             explain=bool(settings.development),
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
-            via=siblings.via if siblings is not None else None,
         )
         if broker.shared:
             self.hub.obey = house.obey

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from sqla_realtime.transports.line import sent_away
 
-# So many processes may have doors on one port.
+# So many processes may have doors on one port. Any more do without: commands do not find their streams, which begin anew.
 DOORS = 64
 # So many commands may be on their way to siblings at once, and as many on their way from them.
 MOST = 100

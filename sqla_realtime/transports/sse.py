@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqla_realtime.hub.doors import Refused
-from sqla_realtime.protocol.codec import BadMessage, Codec
+from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Bye, Error, Hello, Reset, ServerMessage
+from sqla_realtime.protocol.messages import Bye, Error, Hello, Reset, ServerMessage, Welcome
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.pump import Pump
 from sqla_realtime.transports.stream import StreamHandler
@@ -43,7 +44,7 @@ class EventsHandler(StreamHandler):
             self.refuse(Refused(bad.code, bad.message, "Name them in the URL: ?channel=A&channel=B"))
             return
         self._wanted = frozenset(subscribe.channels)
-        connection = _Listener(self._lobby.codec, self._lobby.settings.queue_bytes, self._subscribe)
+        connection = _Listener(self._lobby, self._subscribe)
         await self.converse(connection, [Hello(), subscribe])
 
     async def post(self) -> None:
@@ -53,7 +54,7 @@ class EventsHandler(StreamHandler):
         except Refused as refused:
             self.refuse(refused)
             return
-        connection = Pump(self._lobby.codec, self._lobby.settings.queue_bytes)
+        connection = _Reader(self._lobby)
         [hello, *_] = messages
         if isinstance(hello, Hello) and hello.connection is not None:
             connection.id = hello.connection  # reachable under it from the beginning
@@ -90,14 +91,29 @@ class EventsHandler(StreamHandler):
         self.conversation.take(self._lobby.codec.subscription(self._number, channels, None))
 
 
-class _Listener(Pump):
+class _Reader(Pump):
+    """A connection whose client is told with its hello what commands for it must bring along."""
+
+    __slots__ = ("_siblings",)
+
+    def __init__(self, lobby: Lobby) -> None:
+        super().__init__(lobby.codec, lobby.settings.queue_bytes)
+        self._siblings = lobby.siblings
+
+    def tell(self, message: ServerMessage) -> None:
+        if isinstance(message, Welcome) and self._siblings is not None:
+            message = replace(message, via=self._siblings.via)
+        super().tell(message)
+
+
+class _Listener(_Reader):
     """A connection whose client cannot ask: ``again`` is called with channels that are to be asked for again. When it is
     to come back it reads in ``retry`` alone."""
 
     __slots__ = ("_again", "retry_after_ms")
 
-    def __init__(self, codec: Codec, budget: int, again: Callable[[Sequence[str]], None]) -> None:
-        super().__init__(codec, budget)
+    def __init__(self, lobby: Lobby, again: Callable[[Sequence[str]], None]) -> None:
+        super().__init__(lobby)
         self._again = again
         self.retry_after_ms: int | None = None
 

@@ -47,7 +47,7 @@ HOSTS = {
     "gunicorn -w 4": _gunicorn(4),
     "gunicorn gthread": _gunicorn(2, "-k", "gthread", "--threads", "4"),
     "gunicorn --preload": _gunicorn(2, "--preload"),
-    "gunicorn --max-requests": _gunicorn(2, "--max-requests", "30", replaced_by="requests"),
+    "gunicorn --max-requests": _gunicorn(2, "--max-requests", "400", replaced_by="requests"),
     "uvicorn --workers 4": Host(_UVICORN, "Application startup complete", 4),
 }  # fmt: skip
 
@@ -104,7 +104,9 @@ class Site:
             case "touch":
                 self._touched.write_text("touched")
             case "requests":
-                pass  # which are made here
+                while any(map(_lives, before)):
+                    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+                        list(pool.map(lambda _: self.ask("/"), range(100)))
             case number:
                 self.process.send(signal.Signals[number])
         self.serving(gone=before)

@@ -21,6 +21,12 @@ def add(title: str) -> str:
     return str(os.getpid())
 
 
+@app.get("/")
+def here() -> str:
+    """This process, and no more."""
+    return str(os.getpid())
+
+
 @app.get("/serving")
 def serving() -> dict[str, int]:
     """This process, and whether it broadcasts. It takes a moment, so that of several requests each reaches another."""

@@ -16,9 +16,10 @@ from sqlalchemy import Engine
 from sqla_realtime import Realtime
 from sqla_realtime.transports import siblings
 from sqla_realtime.transports.siblings import Family, Siblings, can_share
-from tests.support.carriers import EventsPeer
+from tests.support.carriers import EventsPeer, PollPeer
 from tests.support.databases import sqlite_engine
 from tests.support.models import Base
+from tests.support.peer import Peer
 from tests.support.scene import PAGES, Scene, eventually, live
 from tests.support.web import ask
 
@@ -76,6 +77,16 @@ async def test_a_command_that_reaches_another_process_is_passed_on(scenes: Make)
         assert await send(here, "c-" + "x" * 16, via, PING) == GONE
         # As ever nothing of it is done where a part of it is wrong.
         assert await send(here, peer.connection, via, PING, {"type": "nonsense"}) == (400, "unknown-message")
+
+
+@live
+async def test_who_sends_no_commands_is_told_nothing_of_it(scenes: Make) -> None:
+    made = scenes()
+    async with Peer(made.port) as socket_peer, PollPeer(made.port) as poll:
+        assert "via" not in await socket_peer.hello()
+        await poll.hello()
+        await poll.subscribe(PAGES)
+        assert not [message for message in poll.log if "via" in message]
 
 
 @live
