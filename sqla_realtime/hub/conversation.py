@@ -6,11 +6,12 @@ import asyncio
 import logging
 
 from sqla_realtime.commit import Position
+from sqla_realtime.hub.admission import admit
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Ending, Handshake, Refused
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.pace import Judgement, Pace
-from sqla_realtime.hub.rights import Concerned, Rights, everything, needs_auth
+from sqla_realtime.hub.rights import Concerned, Rights, everything
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from sqla_realtime.protocol.messages import (
@@ -204,47 +205,22 @@ class Conversation:
             await self._house.snapshots.reach(after)
         for _ in self._rights.rounds():
             await self._rights.review()
-            admitted, refused = await self._admit(message)
+            admitted, refused = await admit(self._house, connection, self._rights, message.channels)
             if connection.close_code is not None:
                 return  # it has left meanwhile
             if self._rights.stand(admitted):
                 break
         for name, refusal in refused.items():
             self._house.refuse(connection, refusal, name, message.id)
+        if not connection.codec.rows:
+            hub.attend(connection, message.id, admitted)
+            return
         unresumed = list(admitted) if after is None else hub.resume(connection, message.id, admitted, after)
         for name in unresumed:
             flight = hub.board(connection, message.id, name, admitted[name])
             if flight is not None:
                 self._house.snapshots.start(flight)
 
-    async def _admit(self, message: Subscribe) -> tuple[dict[str, str], dict[str, Refused]]:
-        """The channels that the client may join, with their patterns, and why it may not join the others."""
-        joined = self._house.hub.joined(self.connection)
-        admitted: dict[str, str] = {}
-        refused: dict[str, Refused] = {}
-        for name in message.channels:
-            try:
-                if self._rights.ended:
-                    raise needs_auth()
-                if name not in joined and len(joined.keys() | admitted.keys()) >= self._house.subscriptions:
-                    raise _too_many(self._house.subscriptions)
-                admitted[name] = await self._house.doorkeeper.admit(self.connection.user, name)
-            except Refused as refusal:
-                self._house.hub.leave(self.connection, [name])
-                joined.pop(name, None)
-                refused[name] = refusal
-            if self.connection.close_code is not None:
-                break
-        return admitted, refused
-
 
 def _behind(position: Position, mark: Position) -> bool:
     return position.epoch != mark.epoch or position.offset < mark.offset
-
-
-def _too_many(most: int) -> Refused:
-    return Refused(
-        ErrorCode.TOO_MANY_SUBSCRIPTIONS,
-        f"A connection may join {most} channels.",
-        "Unsubscribe from something, or raise REALTIME_SUBSCRIPTIONS.",
-    )

@@ -20,7 +20,7 @@ from sqla_realtime.hub.frames import Frames, groups
 from sqla_realtime.hub.held import Held
 from sqla_realtime.hub.past import Past
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Error, Ping, Recovered, Reset, Row, Snapshot
+from sqla_realtime.protocol.messages import Error, Joined, Ping, Recovered, Reset, Row, Snapshot
 
 
 class Hub:
@@ -52,10 +52,8 @@ class Hub:
         return self.history.head
 
     def wants(self, pattern: str) -> bool:
-        """Whether anybody can receive changes of a pattern's channels: whoever has joined one, or may come back to it.
-
-        Any thread.
-        """
+        """Whether anybody can receive changes of a pattern's channels: whoever has joined one, or may come back to it. Any
+        thread."""
         return self._interest.get(pattern, 0.0) > self._clock()
 
     def dispatch(self, entry: Entry) -> None:
@@ -98,6 +96,8 @@ class Hub:
         if unresumed and number is None:
             # Before its position moves on: a client that is cut off in between must not come back from beyond the gap.
             connection.tell(Reset(tuple(unresumed), ErrorCode.INVALIDATED))
+            for name in () if connection.codec.rows else unresumed:
+                self._enter(connection, name, channels[name])
         if recovered:
             connection.tell(Recovered(number, self.position, tuple(recovered), commits))
             for name in recovered:
@@ -106,6 +106,12 @@ class Hub:
                     self._flights[name].waiters.pop(connection, None)
                 self._enter(connection, name, channels[name])
         return unresumed
+
+    def attend(self, connection: Connection, number: int, channels: Mapping[str, str]) -> None:
+        """Have a connection hear of channels from now on, where its codec has no rows."""
+        connection.tell(Joined(number, tuple(channels)))
+        for name, pattern in channels.items():
+            self._enter(connection, name, pattern)
 
     def board(self, connection: Connection, number: int, name: str, pattern: str) -> Flight | None:
         """Have a connection wait for a channel's snapshot; returns the flight where a new one has to be flown."""
@@ -239,4 +245,5 @@ class Hub:
                     lost.setdefault(connection, []).append(name)
         for connection, names in lost.items():
             connection.tell(Reset(tuple(names), ErrorCode.INVALIDATED))
-            self.leave(connection, names)
+            if connection.codec.rows:
+                self.leave(connection, names)

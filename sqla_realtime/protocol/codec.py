@@ -23,10 +23,15 @@ class Codec(Protocol):
 
     ``name`` identifies the dialect: what one codec of a name has spelled serves every connection with that name.
     ``merges``: a reader who lags behind may be sent several commits as one.
+    ``rows``: a subscription begins with the channel's rows, and a reset ends it. Without, its clients load rows by other
+    ways: it begins with what is committed next, and goes on after a reset.
+    ``lines``: each line of what it has spelled is a message on the wire, and an empty text is none.
     """
 
     name: str
     merges: bool
+    rows: bool
+    lines: bool
 
     def decode(self, text: str) -> ClientMessage:
         """The message that a client sent. Raises BadMessage, and nothing else, for whatever else it may be."""

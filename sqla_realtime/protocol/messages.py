@@ -117,6 +117,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Channels that the client is in from now on, without their rows."""
+
+    id: int
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unsubscribed:
     """The client has left channels."""
 
@@ -179,4 +187,6 @@ class Bye:
     retry_after_ms: int | None = None
 
 
-ServerMessage = Welcome | Recovered | Snapshot | Unsubscribed | Renewed | NeedsAuth | Leave | Reset | Error | Ping | Pong | Bye
+ServerMessage = (
+    Welcome | Recovered | Snapshot | Joined | Unsubscribed | Renewed | NeedsAuth | Leave | Reset | Error | Ping | Pong | Bye
+)

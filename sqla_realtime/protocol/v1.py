@@ -45,6 +45,8 @@ class V1:
 
     name = SUBPROTOCOL
     merges = True
+    rows = True
+    lines = False
 
     def decode(self, text: str) -> ClientMessage:
         return _message(_parsed(text))

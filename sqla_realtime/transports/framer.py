@@ -8,11 +8,15 @@ from sqla_realtime.transports.framing import TEXT, head
 
 
 class Framer:
-    """Remembers the last messages that it joined, because in one loop turn the next connection is often sent the same."""
+    """Remembers the last messages that it joined, because in one loop turn the next connection is often sent the same.
 
-    __slots__ = ("_joined", "_last")
+    ``lines``: each line of a message is one of its own, as in dialects that have a message for each change.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_joined", "_last", "_lines")
+
+    def __init__(self, *, lines: bool = False) -> None:
+        self._lines = lines
         self._last: list[bytes] = []
         self._joined = b""
 
@@ -21,15 +25,19 @@ class Framer:
         if isinstance(queued, Frame) and queued.framed is not None:
             return queued.framed
         if not isinstance(queued, list):
-            return _framed(queued)
+            return self._framed(queued)
         if queued != self._last:  # where they are the same objects nothing is compared byte by byte
-            self._last, self._joined = queued, b"".join(map(_framed, queued))
+            self._last, self._joined = queued, b"".join(map(self._framed, queued))
         return self._joined
 
+    def _framed(self, data: bytes) -> bytes:
+        if not isinstance(data, Frame):
+            return self._wire(data)
+        if data.framed is None:
+            data.framed = self._wire(data)
+        return data.framed
 
-def _framed(data: bytes) -> bytes:
-    if not isinstance(data, Frame):
-        return head(TEXT, len(data)) + data
-    if data.framed is None:
-        data.framed = head(TEXT, len(data)) + data
-    return data.framed
+    def _wire(self, data: bytes) -> bytes:
+        if not self._lines:
+            return head(TEXT, len(data)) + data
+        return b"".join([head(TEXT, len(line)) + line for line in data.split(b"\n") if line])

@@ -62,7 +62,8 @@ class Link:
         self._closing = False
         self._deaf = False
         stream.read_chunk_size = CHUNK
-        pump.attach(stream, lobby.flusher, lobby.framed, self._drained, most=MOST, alike=True)
+        framed = lobby.framed_lines if pump.codec.lines else lobby.framed
+        pump.attach(stream, lobby.flusher, framed, self._drained, most=MOST, alike=True)
         self._timer = asyncio.get_running_loop().call_later(lobby.settings.ping_interval, self._tick)
         lobby.enter(conversation, stream)
         self._listen()

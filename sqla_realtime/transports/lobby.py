@@ -44,8 +44,9 @@ class Lobby:
     flusher: Flusher = field(default_factory=Flusher)
     # Where streams may be that are not here.
     siblings: Siblings | None = None
-    # What messages are on a WebSocket; one function for all, lest each keep one of its own.
+    # What messages are on a WebSocket, and where each line is one; one function for all, lest each keep one of its own.
     framed: Callable[[Queued], bytes] = field(default_factory=lambda: Framer().framed)
+    framed_lines: Callable[[Queued], bytes] = field(default_factory=lambda: Framer(lines=True).framed)
     line: Line = field(init=False)
     census: Census = field(init=False)
     _proxies: Proxies = field(init=False)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from sqla_realtime.commit import Commit, Entry, Order, Position
 from sqla_realtime.history import Bounds
 from sqla_realtime.hub import hub as hub_module
+from sqla_realtime.hub.connection import Connection, several
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Row
+from sqla_realtime.protocol.messages import Joined, Reset, Row
+from sqla_realtime.protocol.v1 import V1
 from tests.hub.fakes import Client, CountingCodec, at, drop, entry, join, make_hub, put, residue, row
 
 # Dispatch.
@@ -707,3 +709,43 @@ def test_orders_are_obeyed_where_they_stand_and_no_client_hears_of_them() -> Non
     assert [message["commit"] for message in client.heard()] == ["e.1"]
     hub.jump(at(9))
     assert obeyed[1:] == [(None, 9)], "what was jumped over may have been orders"
+
+
+# Dialects that have no rows.
+
+
+class Rowless(V1):
+    """Says no more than which message it is."""
+
+    rows = False
+
+    def encode(self, message: Any) -> bytes:
+        channels = list(message.channels) if isinstance(message, Joined | Reset) else []
+        return json.dumps({"type": type(message).__name__, "channels": channels}).encode()
+
+
+def test_without_rows_a_channel_begins_with_what_is_committed_next_and_goes_on_after_a_reset() -> None:
+    hub, connection = make_hub(), Connection(Rowless(), 1_000_000)
+    hub.dispatch(entry(1, put("a", 1)))
+    hub.attend(connection, 1, {"a": "{name}", "b": "{name}"})
+    hub.dispatch(entry(2, put("a", 2)))
+    hub.dispatch(entry(3, invalidated=["a"]))
+    hub.dispatch(entry(4, put("a", 4)))
+    joined, first, reset, last = map(json.loads, several(connection.drain()))
+    assert joined == {"type": "Joined", "channels": ["a", "b"]}
+    assert [change["id"] for change in first["changes"]] == ["2"]
+    assert reset == {"type": "Reset", "channels": ["a"]}
+    assert [change["id"] for change in last["changes"]] == ["4"]
+
+
+def test_without_rows_it_also_goes_on_where_it_was_held_for_longer_than_the_log_reaches_back() -> None:
+    hub, connection = make_hub(bounds=Bounds(count=1)), Connection(Rowless(), 1_000_000)
+    hub.attend(connection, 1, {"a": "{name}"})
+    hub.hold(connection)
+    hub.dispatch(entry(1, put("a", 1)))
+    hub.dispatch(entry(2, put("a", 2)))
+    assert hub.release(connection) == []
+    hub.dispatch(entry(3, put("a", 3)))
+    _, reset, last = map(json.loads, several(connection.drain()))
+    assert reset == {"type": "Reset", "channels": ["a"]}
+    assert [change["id"] for change in last["changes"]] == ["3"]

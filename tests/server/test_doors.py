@@ -167,7 +167,9 @@ def test_rules_may_be_asynchronous(scene: Make, rule: Any) -> None:
     story()
 
 
-@pytest.mark.parametrize("answer", [1, "yes", [1], object(), {"ok": True}, Odd(), 0, "", [], Page.id == 1], ids=repr)
+@pytest.mark.parametrize(
+    "answer", [1, "yes", [1], object(), {"ok": True}, Odd(), 0, "", [], Page.id == 1], ids=lambda each: type(each).__name__
+)
 def test_what_is_not_true_refuses_and_is_told_to_the_log(scene: Make, ear: Ear, answer: Any) -> None:
     @live
     async def story() -> None:
@@ -203,7 +205,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("make", [raises, araises])
-@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
 def test_a_rule_that_raises_refuses(scene: Make, ear: Ear, make: Callable[..., Any], error: BaseException) -> None:
     @live
     async def story() -> None:
@@ -332,7 +334,7 @@ async def test_identify_turns_a_token_into_a_user(scene: Make) -> None:
     assert seen == [({"id": "7", "role": "editor"}, 1), (None, 1), (None, 1)]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=repr)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
 def test_an_identify_that_raises_ends_that_connection(scene: Make, ear: Ear, error: BaseException) -> None:
     """Its database may be down: the client comes back later."""
 

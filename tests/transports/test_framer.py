@@ -24,3 +24,10 @@ def test_several_are_joined_once_for_all_who_are_sent_the_same() -> None:
     assert framer.framed([one, other]) is first
     assert framer.framed([other, one]) == b"\x81\x012\x81\x011"
     assert framer.framed([other, b"xy"]) == b"\x81\x012\x81\x02xy"
+
+
+def test_where_lines_are_messages_each_is_framed_and_an_empty_text_is_none() -> None:
+    framer = Framer(lines=True)
+    assert framer.framed(b"1\n23") == b"\x81\x011\x81\x0223"
+    assert framer.framed(b"") == b""
+    assert framer.framed([Frame(b"1\n2", MISSED), b"", b"3"]) == b"\x81\x011\x81\x012\x81\x013"

@@ -44,6 +44,8 @@ class Named(V1):
     """A codec of its own, of whose commits none can be left out."""
 
     merges = False
+    rows = True
+    lines = False
 
     def __init__(self, name: str = "v") -> None:
         self.name = name
