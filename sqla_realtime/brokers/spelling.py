@@ -48,6 +48,8 @@ def spell(commit: Commit) -> bytes:
     }
     if commit.orders:
         value["orders"] = commit.orders
+    if side := [index for index, change in enumerate(commit.changes) if change.side]:
+        value["side"] = side
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -66,8 +68,10 @@ def _commit(value: Any) -> Commit:
     origin = value["origin"]
     if not (origin is None or isinstance(origin, str)):
         raise Unreadable("origin")
-    changes, orders = tuple(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
-    return Commit(changes, frozenset(map(_text, value["invalidated"])), origin, orders)
+    changes, orders = list(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
+    for index in value.get("side", ()):
+        changes[index] = changes[index]._replace(side=True)
+    return Commit(tuple(changes), frozenset(map(_text, value["invalidated"])), origin, orders)
 
 
 def _rows(value: Any, body: str) -> Rows:
@@ -76,7 +80,7 @@ def _rows(value: Any, body: str) -> Rows:
 
 
 def _spelled(change: Change) -> list[Any]:
-    channel, kind, cls, key, record, changed, cause = change
+    channel, kind, cls, key, record, changed, cause, _ = change
     return [channel, kind, cls, key, None if record is None else record.decode(), changed, cause]
 
 

@@ -21,6 +21,7 @@ from sqla_realtime.hub.snapshots import Reads, Snapshots
 from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
 from sqla_realtime.protocol.messages import Ping
 from sqla_realtime.protocol.v1 import V1
+from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
 from sqla_realtime.server.porch import Porch
@@ -28,6 +29,7 @@ from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler
 from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.handshake import Gate
+from sqla_realtime.transports.juggernaut.handlers import routes as juggernaut
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
@@ -76,6 +78,7 @@ class Broadcaster:
         self.house = house
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
+        self._aliases = Aliases(registry)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,6 +91,7 @@ class Broadcaster:
         parts = {"lobby": self._lobby}
         return Routes(
             [
+                *juggernaut(self._lobby, self._aliases),
                 (rf"{base}/ws", SocketHandler, parts),
                 (rf"{base}/sse", EventsHandler, parts),
                 (rf"{base}/poll", PollHandler, parts),

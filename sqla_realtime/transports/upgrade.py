@@ -47,7 +47,7 @@ def select(headers: Mapping[str, str], known: Collection[str]) -> str:
     return found
 
 
-def answer(key: str, subprotocol: str) -> bytes:
+def answer(key: str, subprotocol: str | None) -> bytes:
     """The response after which the connection is a WebSocket."""
     accept = base64.b64encode(hashlib.sha1(key.encode() + _MAGIC, usedforsecurity=False).digest()).decode()
     lines = (
@@ -55,6 +55,6 @@ def answer(key: str, subprotocol: str) -> bytes:
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {accept}",
-        f"Sec-WebSocket-Protocol: {subprotocol}",
     )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+    chosen = () if subprotocol is None else (f"Sec-WebSocket-Protocol: {subprotocol}",)
+    return "".join(f"{line}\r\n" for line in (*lines, *chosen, "")).encode()
