@@ -20,6 +20,7 @@ from sqla_realtime.transports.gated import BodyHandler
 from sqla_realtime.transports.handshake import origin_of
 from sqla_realtime.transports.juggernaut.desk import Desk
 from sqla_realtime.transports.juggernaut.mailbox import Mailbox
+from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.link import Link
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.websocket import SocketHandler
@@ -98,10 +99,10 @@ class PollHandler(_PlainHandler):
         if box is None and self._desk.expects(session):
             try:
                 await self.line_up()
+                box = self._open(session)
             except Refused as refused:
                 self.refuse(refused)
                 return
-            box = self._open(session)
         if box is None:
             self.answer([NO_SESSION])
             return
@@ -139,8 +140,11 @@ class PollHandler(_PlainHandler):
         self.say("1")
 
     def _open(self, session: str) -> Mailbox:
-        handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
-        return self._desk.open(session, handshake)
+        """Raises Refused for one too many: a client that has not begun would ask again at once, whatever a packet says."""
+        box = self._desk.open(session, self._lobby.handshake(self.named(), self.request.remote_ip or ""))
+        if box.close_code is not None:
+            raise sent_away()
+        return box
 
 
 class ScriptHandler(PollHandler):
