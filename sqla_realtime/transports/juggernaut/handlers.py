@@ -35,6 +35,10 @@ class JuggernautSocketHandler(SocketHandler):
         super().initialize(lobby)
         self._desk = parts["desk"]
 
+    @property
+    def place(self) -> str:
+        return _place(self.request.path)
+
     def select(self, headers: dict[str, str]) -> str | None:
         return None  # Socket.IO 0.8 offers none
 
@@ -55,6 +59,10 @@ class _PlainHandler(BodyHandler):
     def initialize(self, lobby: Lobby, **parts: Desk) -> None:
         super().initialize(lobby)
         self._desk = parts["desk"]
+
+    @property
+    def place(self) -> str:
+        return _place(self.request.path)
 
     def knock(self) -> None:
         """A script is asked for without an Origin; its page may be another site's only if the Referer says it is allowed."""
@@ -162,6 +170,11 @@ class ScriptHandler(PollHandler):
         if not isinstance(said, str):
             raise Refused(ErrorCode.MALFORMED, "The form's field d is no text in JSON.")
         return said
+
+
+def _place(path: str) -> str:
+    """A path without the session, by which whoever knows it could read and speak."""
+    return path.rpartition("/")[0]
 
 
 def routes(lobby: Lobby, aliases: Aliases) -> list[Any]:

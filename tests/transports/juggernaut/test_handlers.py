@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.models import Page, Project
-from tests.support.scene import Scene, eventually, live
+from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Poller, Site, handshake, peer, poller, subscribe, unsubscribe
 from tests.support.web import ask
 
@@ -154,6 +154,15 @@ async def test_a_conversation_by_polls(site: Make) -> None:
     assert await client.say("0::") == "1"
     assert await client.poll() == [NO_SESSION]
     assert await client.say(subscribe()) == NO_SESSION
+
+
+@live
+async def test_no_session_is_logged(site: Make, ear: Ear) -> None:
+    made = site()
+    client = await poller(made.port, "/observer")
+    async with peer(made.port) as other:
+        ear.secrets += [client.session, other.session]
+    assert "GET /socket.io/1/xhr-polling 200" in ear.text
 
 
 @live
