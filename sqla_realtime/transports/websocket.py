@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tornado.iostream import IOStream
+
 from sqla_realtime.hub.conversation import Conversation
-from sqla_realtime.hub.doors import Refused
-from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.protocol.codes import SUBPROTOCOL, ErrorCode
 from sqla_realtime.transports import upgrade
 from sqla_realtime.transports.gated import GatedHandler
 from sqla_realtime.transports.headers import Kept
@@ -29,7 +31,7 @@ class SocketHandler(GatedHandler):
             self._lobby.gate.check(headers)  # browsers send Origin with every handshake (RFC 6455 10.2)
             self.set_header("Sec-WebSocket-Version", upgrade.VERSION)  # which a refusal of another tells (4.4)
             upgrade.check(self.request.method or "", self.request.version, headers)
-            subprotocol = upgrade.select(headers, self._lobby.codecs)
+            subprotocol = self.select(headers)
             self.count_headers()
             await self.line_up()
         except Refused as refused:
@@ -37,7 +39,16 @@ class SocketHandler(GatedHandler):
         else:
             self._begin(headers, subprotocol)
 
-    def _begin(self, headers: dict[str, str], subprotocol: str) -> None:
+    def select(self, headers: dict[str, str]) -> str | None:
+        """The subprotocol that is spoken. Raises Refused."""
+        return upgrade.select(headers, self._lobby.codecs)
+
+    def converse(self, stream: IOStream, handshake: Handshake, subprotocol: str | None) -> None:
+        """The stream is a WebSocket now."""
+        pump = Pump(self._lobby.codecs[subprotocol or SUBPROTOCOL], self._lobby.settings.queue_bytes)
+        Link(self._lobby, Conversation(self._lobby.house, pump, handshake), pump, stream)
+
+    def _begin(self, headers: dict[str, str], subprotocol: str | None) -> None:
         """Answer, and leave the stream to the conversation; this handler ends here."""
         self.set_status(101)
         self.application.log_request(self)
@@ -46,6 +57,4 @@ class SocketHandler(GatedHandler):
             return
         stream.set_nodelay(True)
         stream.write(upgrade.answer(headers["sec-websocket-key"], subprotocol))
-        pump = Pump(self._lobby.codecs[subprotocol], self._lobby.settings.queue_bytes)
-        handshake = self._lobby.handshake(Kept(headers), self.request.remote_ip or "")
-        Link(self._lobby, Conversation(self._lobby.house, pump, handshake), pump, stream)
+        self.converse(stream, self._lobby.handshake(Kept(headers), self.request.remote_ip or ""), subprotocol)
