@@ -50,9 +50,9 @@ class Person:
 
 
 class Desk:
-    """Loop thread only. ``publish`` has an event in the log, from where every server's desk hears it."""
+    """Loop thread only. ``publish`` has events in the log, from where every server's desk hears it."""
 
-    def __init__(self, app: App, publish: Callable[[Event], Future[Any]], presence: Callable[..., Presence] = Presence) -> None:
+    def __init__(self, app: App, publish: Callable[..., Future[Any]], presence: Callable[..., Presence] = Presence) -> None:
         self.app = app
         self.publish = publish
         self.rooms = Rooms()
@@ -136,7 +136,7 @@ class Desk:
 class Desks:
     """The desks of one server. ``codec`` is what their clients speak before they have asked for anything."""
 
-    def __init__(self, apps: Iterable[App], publish: Callable[[Event], Future[Any]], codec: Pusher) -> None:
+    def __init__(self, apps: Iterable[App], publish: Callable[..., Future[Any]], codec: Pusher) -> None:
         self.codec = codec
         self._by_id = {app.id: Desk(app, publish) for app in apps}
         self._by_key = {desk.app.key: desk for desk in self._by_id.values()}

@@ -94,8 +94,8 @@ class Broadcaster:
         elif self._broker.shared:
             self.house.obey(order)
 
-    def _enter(self, event: Event) -> Future[Any]:
-        return self._broker.enter(Commit((), events=(event,)))
+    def _enter(self, *events: Event) -> Future[Any]:
+        return self._broker.enter(Commit((), events=events))
 
     def _is_open(self, channel: str) -> bool:
         place = self.house.doorkeeper.find(channel)

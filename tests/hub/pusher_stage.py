@@ -45,8 +45,8 @@ class PusherStage:
         self.desks = Desks([FakeApp(**settings), FakeApp("other-key", SECRET, "2")], self.publish, codec)
         self.stage.hub.obey = lambda order: self.desks.hear(order) if isinstance(order, Event) else None
 
-    def publish(self, event: Event) -> Future[Any]:
-        self._dispatch(Commit((), events=(event,)))
+    def publish(self, *events: Event) -> Future[Any]:
+        self._dispatch(Commit((), events=events))
         done: Future[Any] = Future()
         done.set_result(None)
         return done

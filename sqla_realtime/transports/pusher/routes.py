@@ -6,6 +6,14 @@ from typing import Any
 
 from sqla_realtime.hub.pusher import Desks
 from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.pusher.api import (
+    BatchHandler,
+    ChannelHandler,
+    ChannelsHandler,
+    EventsHandler,
+    TerminateHandler,
+    UsersHandler,
+)
 from sqla_realtime.transports.pusher.socket import PusherSocketHandler
 
 
@@ -14,4 +22,19 @@ def routes(lobby: Lobby, desks: Desks) -> list[tuple[str, type, dict[str, Any]]]
     if not any(desks):
         return []
     parts = {"lobby": lobby, "desks": desks}
-    return [(r"/app/(?P<key>[^/]+)", PusherSocketHandler, parts)]
+    app, channel, terminate = (
+        "/apps/(?P<app>[^/]+)",
+        "/channels/(?P<channel>[^/]+)",
+        "/users/(?P<user>[^/]+)/terminate_connections",
+    )
+    paths: dict[str, type] = {
+        "/app/(?P<key>[^/]+)": PusherSocketHandler,
+        f"{app}/events": EventsHandler,
+        f"{app}/batch_events": BatchHandler,
+        f"{app}/channels": ChannelsHandler,
+        f"{app}{channel}": ChannelHandler,
+        f"{app}{channel}/users": UsersHandler,
+        f"{app}{terminate}": TerminateHandler,
+        terminate: TerminateHandler,  # as the library for Python has it
+    }
+    return [(path, handler, parts) for path, handler in paths.items()]

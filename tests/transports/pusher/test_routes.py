@@ -14,12 +14,12 @@ from tests.transports.pusher.test_socket import APP
 @live
 async def test_without_an_application_there_is_nothing(scene: Callable[..., Scene]) -> None:
     made = scene()
-    for path in ("/app/app-key?protocol=7",):
+    for path in ("/app/app-key?protocol=7", "/apps/1/channels", "/users/7/terminate_connections"):
         status, _, body = await ask(made.port, path)
         assert (status, body) == (404, b"Not Found\n")
 
 
-@pytest.mark.parametrize("path", ["/app/app-key"])
+@pytest.mark.parametrize("path", ["/app/app-key", "/apps/1/channels", "/users/7/terminate_connections"])
 @live
 async def test_with_one_there_is(scene: Callable[..., Scene], path: str) -> None:
     made = scene(pusher=[APP])
