@@ -46,7 +46,8 @@ class Change(NamedTuple):
     """One row's part in a transaction, as one channel sees it. A tuple, because a commit can have a hundred thousand.
 
     ``record`` is the row's JSON text in UTF-8, made once and never parsed again; None for ``destroy``. ``changed`` are
-    field names, for ``update`` only. ``cause`` tells a move between channels from a birth or a death.
+    field names, for ``update`` only. ``cause`` tells a move between channels from a birth or a death. ``side``: the row
+    was changed along with others, by the database or because its record shows one of them.
     """
 
     channel: str
@@ -56,6 +57,7 @@ class Change(NamedTuple):
     record: bytes | None = None
     changed: tuple[str, ...] = ()
     cause: Cause | None = None
+    side: bool = False
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,6 +34,9 @@ class History:
         self._clock = clock
         self._entries: deque[tuple[float, int, Entry]] = deque()
         self._size = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (entry for _, _, entry in self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -107,28 +107,30 @@ class Realtime(Lifecycle):
         name: str | None = None,
         expose: Collection[str] = (),
         read: Read = "stored",
+        alias: str | None = None,
     ) -> tuple[Publication, ...]:
         """Declare that committed rows of ``model`` are sent, as ``schema`` spells them, to the channels of a pattern,
         or of each pattern of a list. Answers with a Publication for each pattern.
 
         ``where`` narrows them to the rows for which it is true; a row that begins to satisfy it enters, one that ceases
-        to leaves. ``route`` finds the channels where a pattern alone can't (see Route). ``join`` is the pattern's rule
-        where ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, the model's own by
-        default. ``expose`` are fields that look secret and are sent on purpose.
+        to leaves. ``route`` finds the channels where a pattern alone can't (see Route). ``join`` is the pattern's rule where
+        ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, by default the model's. ``alias`` is
+        the channels' name for Juggernaut (docs/juggernaut.md). ``expose`` are fields that look secret and are sent on purpose.
 
         ``read="attributes"`` is for hot tables: what a flush changed is told as the objects hold it then, and only what
         decides its channels is read before COMMIT. That is cheaper, and wrong where an object differs from its row: an
         attribute that another transaction has changed since it was loaded, a value that the database rounds, pads or has
-        a trigger change, JSON that was changed in place. The schema must be one of plain columns.
+        a trigger change, JSON that was changed in place. The schema must be one of plain columns. A column that a trigger
+        changes must say so in its mapping, ``server_onupdate=FetchedValue()``: an UPDATE that shows in such columns alone
+        is noticed by nothing else.
 
-        A column that a trigger changes must say so in its mapping, ``server_onupdate=FetchedValue()``: an UPDATE that
-        shows in such columns alone is noticed by nothing else.
-
-        Raises DeclarationError: everything that can be wrong with it is found now.
+        Raises DeclarationError for all that can be wrong with it.
         """
         made = []
         for pattern in [channel] if isinstance(channel, str) else channel:
-            publication = Publication(model, schema, pattern, where=where, route=route, name=name, expose=expose, read=read)
+            publication = Publication(
+                model, schema, pattern, where=where, route=route, name=name, expose=expose, read=read, alias=alias
+            )
             with self._lock:
                 self._registry.publish(publication)
                 if join is not None:
@@ -169,8 +171,7 @@ class Realtime(Lifecycle):
 
     def enable(self, target: Any, *, bind: Engine | None = None) -> None:
         """Listen to the Sessions that ``target`` makes: a sessionmaker, scoped_session, async_sessionmaker, a Session or
-        AsyncSession class or instance, or Flask-SQLAlchemy's ``db``. Doing so twice, or to targets that overlap, changes
-        nothing.
+        AsyncSession class or instance, or Flask-SQLAlchemy's ``db``. Twice, or to targets that overlap, changes nothing.
 
         Snapshots are read in threads, with Sessions of the same kind; for async ones, with a plain engine on the same
         URL. A bare class does not know its database, and an async engine may need more than its URL says (connect_args,
@@ -183,7 +184,7 @@ class Realtime(Lifecycle):
             self._application.session = session or self._application.session
 
     def disable(self, target: Any) -> None:
-        """Stop listening to a target. A transaction that is open already is still told. Raises NotEnableable."""
+        """Stop listening to a target. An open transaction is still told. Raises NotEnableable."""
         with self._lock:
             self._hooks.disable(resolve(target))
 
@@ -207,7 +208,6 @@ class Realtime(Lifecycle):
 
         ``author.position()`` is where the last of these commits is in the log, for the response's ``X-Realtime-Position``
         header; None where nothing published was committed, or the log takes too long. With Flask all this is done already.
-        A malformed id is nobody's.
         """
         return writing(self._broker, connection)
 

@@ -50,6 +50,8 @@ def spell(commit: Commit) -> bytes:
         value["orders"] = commit.orders
     if commit.events:
         value["events"] = commit.events
+    if side := [index for index, change in enumerate(commit.changes) if change.side]:
+        value["side"] = side
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -68,9 +70,11 @@ def _commit(value: Any) -> Commit:
     origin = value["origin"]
     if not (origin is None or isinstance(origin, str)):
         raise Unreadable("origin")
-    changes, orders = tuple(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
+    changes, orders = list(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
+    for index in value.get("side", ()):
+        changes[index] = changes[index]._replace(side=True)
     events = tuple(map(_event, value.get("events", ())))
-    return Commit(changes, frozenset(map(_text, value["invalidated"])), origin, orders, events)
+    return Commit(tuple(changes), frozenset(map(_text, value["invalidated"])), origin, orders, events)
 
 
 def _rows(value: Any, body: str) -> Rows:
@@ -79,7 +83,7 @@ def _rows(value: Any, body: str) -> Rows:
 
 
 def _spelled(change: Change) -> list[Any]:
-    channel, kind, cls, key, record, changed, cause = change
+    channel, kind, cls, key, record, changed, cause, _ = change
     return [channel, kind, cls, key, None if record is None else record.decode(), changed, cause]
 
 

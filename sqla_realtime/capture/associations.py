@@ -35,9 +35,16 @@ def follow(statement: Statement, embed: Embed, order: int) -> bool:
 
 
 def touch_parents(
-    connection: Connection, ledger: Ledger, embed: Embed, condition: ColumnElement[bool] | None, order: int
+    connection: Connection,
+    ledger: Ledger,
+    embed: Embed,
+    condition: ColumnElement[bool] | None,
+    order: int,
+    *,
+    side: bool = False,
 ) -> None:
-    """Touch the parents of the pairs that a condition selects; where their keys are not in the pairs, all are in doubt."""
+    """Touch the parents of the pairs that a condition selects; where their keys are not in the pairs, all are in doubt.
+    ``side``: it is the database that changes the pairs."""
     columns = _parent_columns(embed)
     if columns is None:
         ledger.tracker.doubt((embed.parent,))
@@ -45,7 +52,7 @@ def touch_parents(
     chosen = select(*columns).distinct()
     if condition is not None:
         chosen = chosen.where(condition)
-    _touch(ledger, embed, [tuple(row) for row in connection.execute(chosen)], order)
+    _touch(ledger, embed, [tuple(row) for row in connection.execute(chosen)], order, side=side)
 
 
 def _parent_columns(embed: Embed) -> list[Column[Any]] | None:
@@ -56,10 +63,9 @@ def _parent_columns(embed: Embed) -> list[Column[Any]] | None:
     return columns if len(columns) == len(found) else None
 
 
-def _touch(ledger: Ledger, embed: Embed, keys: Iterable[Key], order: int) -> None:
+def _touch(ledger: Ledger, embed: Embed, keys: Iterable[Key], order: int, *, side: bool = False) -> None:
     changed = frozenset((embed.path[-1].key,))
     for key in keys:
         if None not in key:
-            ledger.tracker.record(
-                row_key(embed.parent.base_mapper.class_, key), Touch("update", embed.parent, {}, changed, order)
-            )
+            touch = Touch("update", embed.parent, {}, changed, order, side=side)
+            ledger.tracker.record(row_key(embed.parent.base_mapper.class_, key), touch)

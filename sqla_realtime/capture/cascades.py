@@ -106,7 +106,7 @@ class Cascades:
 
     def _touch(self, connection: Connection, ledger: Ledger, reference: Reference, rows: Rows, *, gone: bool) -> None:
         for embed in self._registry.associations(reference.child.fullname):
-            touch_parents(connection, ledger, embed, reference.rows(rows.condition), next(self._order))
+            touch_parents(connection, ledger, embed, reference.rows(rows.condition), next(self._order), side=True)
         for mapper in self._registry.mappers(reference.child.fullname):
             publications = self._registry.related(mapper)
             if not any(map(self._wants, self._registry.patterns(mapper))):
@@ -119,7 +119,7 @@ class Cascades:
                 ledger.tracker.doubt((mapper,))
             for image in images:
                 if self._registry.of(image.mapper).observed:
-                    touch = Touch("update", image.mapper, image.values, order=next(self._order))
+                    touch = Touch("update", image.mapper, image.values, order=next(self._order), side=True)
                     ledger.tracker.record(row_key(self._registry.of(image.mapper).root.class_, image.key), touch)
 
 

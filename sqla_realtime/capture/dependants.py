@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.orm.attributes import instance_state
 
 from sqla_realtime.capture.cascades import Cascades, rows_with_keys
@@ -21,6 +22,8 @@ class Dependants:
         self._cascades = cascades
         # The rows whose dependants flushes under way have looked at, by Session.hash_key, which no other Session ever gets.
         self._followed: dict[int, set[tuple[Mapper[Any], Key]]] = {}
+        # The objects that go because others do.
+        self._along: dict[int, set[InstanceState[Any]]] = {}
 
     def sources(self) -> dict[Table, list[Reference]]:
         """The references that lead to published rows, by the table whose rows they refer to; the same while they are."""
@@ -29,6 +32,14 @@ class Dependants:
     def forget(self, number: int) -> None:
         """A flush of this Session begins or ends."""
         self._followed.pop(number, None)
+        self._along.pop(number, None)
+
+    def goes_along(self, scene: Scene, state: InstanceState[Any]) -> bool:
+        """Whether the flush deletes an object because SQLAlchemy's cascades lead to it from another one that it deletes."""
+        if scene.number not in self._along:
+            leaders = [instance_state(other) for other in scene.session.deleted]
+            self._along[scene.number] = {each for leader in leaders for each in _led(leader)}
+        return state in self._along[scene.number]
 
     def deleted(self, scene: Scene, key: Key, others: Others) -> None:
         """This row is about to go, and with it, or after it, what the database lets go by itself.
@@ -56,3 +67,12 @@ class Dependants:
                     own = {table for table in scene.mapper.tables if table is not rows.table}
                     self._cascades.rekeyed(scene.connection, scene.ledger, rows, own)
                     break
+
+
+def _led(leader: InstanceState[Any]) -> Iterator[InstanceState[Any]]:
+    """What an object takes along of that which it has loaded: Session.delete() has loaded what it cascades to."""
+    for relation in leader.mapper.relationships:
+        if relation.cascade.delete:
+            found = leader.dict.get(relation.key)
+            items = found.values() if isinstance(found, dict) else found if relation.uselist else [found]
+            yield from (instance_state(item) for item in items or () if item is not None)

@@ -205,7 +205,8 @@ class FlushWatcher:
             before = self._origins.find(scene, key, lambda: session.deleted, key_lock=True)
         # Somebody else may have deleted the row before: then this DELETE will find nothing, and nothing is to be told.
         if before is not None:
-            self._record(scene, key, Touch("destroy", scene.mapper, before))
+            side = self._dependants.goes_along(scene, state)
+            self._record(scene, key, Touch("destroy", scene.mapper, before, side=side))
 
     def _unheard(self, scene: Scene, touched: frozenset[str] | None) -> bool:
         """Whether nobody can receive a row that is and stays of this class: then it is enough that there was one."""

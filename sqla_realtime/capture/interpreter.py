@@ -138,7 +138,9 @@ class Interpreter:
             tell([row], [each for each, exact in publications.items() if exact], own, doubt)
             loose += [(each, row) for each, exact in publications.items() if not exact]
             doubt |= self._shown(row)
-        changes = own.in_order()
+        # What the process itself has not told, nobody acted on by hand: a cascade, or the application's own trigger.
+        sides = {(each.channel, each.cls, each.id): each.side for each in told.changes}
+        changes = [each._replace(side=sides.get((each.channel, each.cls, each.id), True)) for each in own.in_order()]
         known = {(each.channel, each.cls, each.id) for each in changes}
         more = [each for each in told.changes if (each.channel, each.cls, each.id) not in known]
         known = {(each.channel, each.cls, each.id) for each in more}

@@ -131,7 +131,7 @@ def _show(whole: Net, embed: Embed, key: Key) -> None:
     row = row_key(embed.parent.base_mapper.class_, key)
     known = whole.get(row)
     last = max(touch.order for touch in whole.values())
-    touch = Touch("update", embed.parent, {}, frozenset((embed.path[-1].key,)), last)
+    touch = Touch("update", embed.parent, {}, frozenset((embed.path[-1].key,)), last, side=True)
     if known is None:
         whole[row] = touch
     elif known.kind != "destroy":

@@ -58,7 +58,7 @@ def tell(rows: Iterable[Row], publications: Sequence[Publication], told: Told, d
                 found = _simple(publication, row, old, new)
                 if found is None:
                     found = list(_changes(publication, row, old, new))
-                told.changes.extend(found)
+                told.changes.extend([each._replace(side=True) for each in found] if row.touch.side else found)
                 told.orders.extend([row.touch.order] * len(found))
             except Exception:
                 log.exception("A row of %s has no record; its readers reload. [record-failed]", row.mapper.class_.__name__)

@@ -27,7 +27,8 @@ class Touch:
     ``subject`` is what the row was mapped by when it was first touched, opaque here. ``before`` are the values that its
     attributes had in the database before, where they are known; ``touched`` the attributes that may differ now, None
     for any of them. ``order`` sorts touches into the order in which they were made. ``kept`` is what the row may be told
-    from without reading it: names of attributes, their values, and whether these are just what was stored.
+    from without reading it: names of attributes, their values, and whether these are just what was stored. ``side``: nobody
+    asked for it; the row was changed along with others.
     """
 
     kind: Kind
@@ -36,23 +37,25 @@ class Touch:
     touched: frozenset[str] | None = None
     order: int = 0
     kept: tuple[tuple[str, ...], tuple[Any, ...], bool] | None = None
+    side: bool = False
 
 
 def compose(earlier: Touch | None, later: Touch) -> Touch | None:
     """What two touches of one row amount to; None where the row was never there, before or after."""
     if earlier is None:
         return later
+    side = earlier.side and later.side
     if earlier.kind == "create":
         if later.kind == "destroy":
             return None
-        return Touch("create", earlier.subject, earlier.before, _either(earlier, later), earlier.order, later.kept)
+        return Touch("create", earlier.subject, earlier.before, _either(earlier, later), earlier.order, later.kept, side)
     kind: Kind = "destroy" if later.kind == "destroy" else "update"
     order = later.order if kind == "destroy" else earlier.order
     if earlier.touched is None:
-        return Touch(kind, earlier.subject, earlier.before, None, order, later.kept)
+        return Touch(kind, earlier.subject, earlier.before, None, order, later.kept, side)
     # What the later touch found is what was there before the transaction only where the earlier one did not touch it.
     found = {name: value for name, value in later.before.items() if name not in earlier.touched}
-    return Touch(kind, earlier.subject, {**found, **earlier.before}, _either(earlier, later), order, later.kept)
+    return Touch(kind, earlier.subject, {**found, **earlier.before}, _either(earlier, later), order, later.kept, side)
 
 
 def _either(earlier: Touch, later: Touch) -> frozenset[str] | None:

@@ -1,7 +1,8 @@
 """The dialect of Pusher Channels, protocol 7: events with a name, a channel, and data that is JSON inside of JSON.
 
 A change is an event that is named by its type, in the channel that its row is in; ``reset`` says that a channel changed in a
-way that is not told row by row. Each is a message of its own, and whoever made a commit is not sent it.
+way that is not told row by row. Each is a message of its own. Whoever made a commit is sent what changed along with the
+rows that it acted on, and not those.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqla_realtime.commit import Change, Event, Position
 from sqla_realtime.protocol import pusher_codes
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import Closing, ErrorCode
+from sqla_realtime.protocol.juggernaut import Spelled
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
@@ -108,10 +110,13 @@ class Pusher:
         text = compact(fields)
         if change.record is not None:
             text = f'{text[:-1]},"record":{change.record.decode()}}}'
-        return b"\n".join(event(change.type, text, name) for name in self._called(change.channel))
+        lines = b"\n".join(event(change.type, text, name) for name in self._called(change.channel))
+        return Spelled(lines, side=change.side)
 
     def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
-        return b"\n".join(changes) if origin is None else b""
+        if origin is not None:
+            changes = [each for each in changes if isinstance(each, Spelled) and each.side]
+        return b"\n".join(changes)
 
     def _called(self, channel: str) -> Sequence[str]:
         return self._names.get(channel) or (self.spelled(channel),)

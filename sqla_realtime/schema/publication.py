@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Integer, inspect, lite
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper
 
-from sqla_realtime.errors import BadParameterType, NotMapped, SchemaMissing, SchemaUnsendable, UnknownPlaceholder
+from sqla_realtime.errors import BadParameterType, BadPattern, NotMapped, SchemaMissing, SchemaUnsendable, UnknownPlaceholder
 from sqla_realtime.schema.channels import Parameter, Pattern
 from sqla_realtime.schema.draft import draft_schema
 from sqla_realtime.schema.exact import equals
@@ -38,6 +38,7 @@ class Publication:
     ``volatile`` are attributes that the database or the mapping may change in any UPDATE (onupdate, computed columns,
     the version counter): they are compared whenever the row was touched.
     ``read`` is what changed rows are told from.
+    ``alias`` are the channels' names for foreign clients.
     ``spelled`` are the record's fields in its order; ``shown`` remembers which of them show the attributes of a set.
     """
 
@@ -52,6 +53,7 @@ class Publication:
         name: str | None = None,
         expose: Collection[str] = (),
         read: Read = "stored",
+        alias: str | None = None,
     ) -> None:
         self.model = model
         self.mapper = mapper_of(model)
@@ -65,6 +67,7 @@ class Publication:
             )
         self.pattern = Pattern(channel)
         self.parameters = route.parameters(model, self.pattern) if route else _parameters(self.mapper, self.pattern)
+        self.alias = None if alias is None else _alias(alias, self.pattern)
         self._route = route
         self._predicate = None if where is None else Predicate(self.mapper, where)
         decisive = route.reads if route else self.pattern.placeholders
@@ -90,6 +93,11 @@ class Publication:
         if mapper is self.mapper and self._name is not None:
             return self._name
         return mapper.class_.__name__
+
+    @property
+    def classes(self) -> set[str]:
+        """Every ``class`` that its rows may be of."""
+        return {self.cls(mapper) for mapper in self.mapper.self_and_descendants}
 
     def channels(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """The channels of a row with these attribute values, each once."""
@@ -155,6 +163,14 @@ def _parameters(mapper: Mapper[Any], pattern: Pattern) -> dict[str, Parameter]:
             raise BadParameterType(pattern=pattern.text, model=model, placeholder=placeholder, type=python_type.__name__)
         parameters[placeholder] = parameter
     return parameters
+
+
+def _alias(text: str, pattern: Pattern) -> Pattern:
+    alias = Pattern(text)
+    if set(alias.placeholders) != set(pattern.placeholders):
+        reason = f"an alias of {pattern.text!r} has the placeholders of that pattern"
+        raise BadPattern(pattern=text, reason=reason)
+    return alias
 
 
 def _check_columns(mapper: Mapper[Any], pattern: Pattern, names: Collection[str]) -> None:

@@ -88,6 +88,8 @@ class Registry:
                 raise PublishedTwice(model=publication.model.__name__, pattern=pattern.text)
             _check_classes(publication, sibling)
             _check_types(publication, sibling)
+        for other in self:
+            _check_aliases(publication, other)
         self._admit(pattern)
         self._publications.setdefault(pattern.text, []).append(publication)
         self._by_mapper.clear()
@@ -170,14 +172,12 @@ class Registry:
     def declared(self, name: str) -> Channel | None:
         """The same, or a channel that has a rule and no rows, whose parameters are text."""
         found = self.channel(name)
-        if found is not None:
-            return found
-        for text in self.orphaned():
+        for text in () if found is not None else self.orphaned():
             pattern = self._patterns[text]
             values = pattern.match(name, dict.fromkeys(pattern.placeholders, _TEXT))
             if values is not None:
                 return Channel(name, pattern, values, (), self._rules[text])
-        return None
+        return found
 
     def rule_name(self, pattern: str) -> str:
         """The name of a pattern's rule, for people."""
@@ -235,10 +235,16 @@ def _check_types(publication: Publication, sibling: Publication) -> None:
 
 def _check_classes(publication: Publication, sibling: Publication) -> None:
     """Rows of two models in one channel are told apart by their class alone."""
-    for cls in sorted(_classes(publication) & _classes(sibling)):
+    for cls in sorted(publication.classes & sibling.classes):
         reason = f"rows of {publication.model.__name__} and of {sibling.model.__name__} would both be of class {cls!r}"
         raise BadPattern(pattern=publication.pattern.text, reason=reason)
 
 
-def _classes(publication: Publication) -> set[str]:
-    return {publication.cls(mapper) for mapper in publication.mapper.self_and_descendants}
+def _check_aliases(publication: Publication, other: Publication) -> None:
+    """Under one name a class means the rows of one publication."""
+    mine, theirs = publication.alias, other.alias
+    if mine is None or theirs is None or not (mine.text == theirs.text or mine.overlaps(theirs)):
+        return
+    for cls in sorted(publication.classes & other.classes):
+        reason = f"as an alias of {publication.pattern.text!r} and of {other.pattern.text!r} it would have two kinds of {cls!r}"
+        raise BadPattern(pattern=mine.text, reason=reason)

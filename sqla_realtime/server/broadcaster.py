@@ -25,6 +25,7 @@ from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
 from sqla_realtime.protocol.messages import Ping
 from sqla_realtime.protocol.pusher import Pusher
 from sqla_realtime.protocol.v1 import V1
+from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
 from sqla_realtime.server.porch import Porch
@@ -32,6 +33,7 @@ from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler
 from sqla_realtime.transports.flusher import Flusher
 from sqla_realtime.transports.handshake import Gate
+from sqla_realtime.transports.juggernaut.handlers import routes as juggernaut
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.pusher.routes import routes
@@ -81,6 +83,7 @@ class Broadcaster:
         self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
+        self._aliases = Aliases(registry)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,6 +109,7 @@ class Broadcaster:
         parts = {"lobby": self._lobby}
         return Routes(
             [
+                *juggernaut(self._lobby, self._aliases),
                 (rf"{base}/ws", SocketHandler, parts),
                 (rf"{base}/sse", EventsHandler, parts),
                 (rf"{base}/poll", PollHandler, parts),

@@ -74,14 +74,15 @@ class Lobby:
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))
         return Handshake(headers, address, self._proxies.group(peer, address))
 
-    def enter(self, conversation: Conversation, stream: IOStream, *, reachable: bool = False) -> None:
-        """A conversation begins; one that is too many is told so, and to come back. ``reachable``: what its client says
-        comes by other ways than its stream.
+    def enter(self, conversation: Conversation, stream: IOStream | None, *, reachable: bool = False) -> None:
+        """A conversation begins, on a stream or on many one after the other; one that is too many is told so, and to come
+        back. ``reachable``: what its client says comes by other ways than its stream.
 
         A client that comes back before its earlier stream is known to be dead is reached on the later one.
         """
         self.conversations[conversation] = asyncio.get_running_loop().time()
-        self._streams[conversation] = stream
+        if stream is not None:
+            self._streams[conversation] = stream
         if reachable:
             self._reachable[conversation.connection.id] = conversation
         if self._closing is not None:

@@ -48,13 +48,13 @@ def select(headers: Mapping[str, str], known: Collection[str]) -> str:
 
 
 def answer(key: str, subprotocol: str | None) -> bytes:
-    """The response after which the connection is a WebSocket, of a subprotocol where one was on offer."""
+    """The response after which the connection is a WebSocket."""
     accept = base64.b64encode(hashlib.sha1(key.encode() + _MAGIC, usedforsecurity=False).digest()).decode()
     lines = (
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {accept}",
-        *([] if subprotocol is None else [f"Sec-WebSocket-Protocol: {subprotocol}"]),
     )
-    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+    chosen = () if subprotocol is None else (f"Sec-WebSocket-Protocol: {subprotocol}",)
+    return "".join(f"{line}\r\n" for line in (*lines, *chosen, "")).encode()

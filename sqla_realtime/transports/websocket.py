@@ -6,7 +6,7 @@ from tornado.iostream import IOStream
 
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Handshake, Refused
-from sqla_realtime.protocol.codes import SUBPROTOCOL, ErrorCode
+from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.transports import upgrade
 from sqla_realtime.transports.gated import GatedHandler
 from sqla_realtime.transports.headers import Kept
@@ -39,14 +39,18 @@ class SocketHandler(GatedHandler):
         else:
             self._begin(headers, subprotocol)
 
+    # What the dialects decide.
+
     def select(self, headers: dict[str, str]) -> str | None:
-        """The subprotocol that is spoken. Raises Refused."""
+        """The subprotocol, None for none. Raises Refused."""
         return upgrade.select(headers, self._lobby.codecs)
 
-    def converse(self, stream: IOStream, handshake: Handshake, subprotocol: str | None) -> None:
-        """The stream is a WebSocket now."""
-        pump = Pump(self._lobby.codecs[subprotocol or SUBPROTOCOL], self._lobby.settings.queue_bytes)
+    def begin(self, stream: IOStream, subprotocol: str | None, handshake: Handshake) -> None:
+        """The conversation begins, on a stream to which the answer has been written."""
+        pump = Pump(self._lobby.codecs[subprotocol or ""], self._lobby.settings.queue_bytes)
         Link(self._lobby, Conversation(self._lobby.house, pump, handshake), pump, stream)
+
+    # What they share.
 
     def _begin(self, headers: dict[str, str], subprotocol: str | None) -> None:
         """Answer, and leave the stream to the conversation; this handler ends here."""
@@ -57,4 +61,4 @@ class SocketHandler(GatedHandler):
             return
         stream.set_nodelay(True)
         stream.write(upgrade.answer(headers["sec-websocket-key"], subprotocol))
-        self.converse(stream, self._lobby.handshake(Kept(headers), self.request.remote_ip or ""), subprotocol)
+        self.begin(stream, subprotocol, self._lobby.handshake(Kept(headers), self.request.remote_ip or ""))

@@ -22,6 +22,7 @@ CHANGES = st.builds(
     st.none() | TEXT.map(str.encode),
     st.lists(TEXT, max_size=3).map(tuple),
     st.sampled_from([None, "enter", "leave"]),
+    st.booleans(),
 )
 
 

@@ -228,3 +228,25 @@ def test_more_rows_than_the_limit_leave_doubt(engine: Engine) -> None:
 def test_without_readers_nothing_is_read(capture: Capture) -> None:
     capture.wanted = lambda pattern: False
     assert run(capture, lambda session: session.execute(delete(Country))) == ["invalidate houses", "invalidate streets"]
+
+
+def sides(capture: Capture, write: Callable[[Session], Any]) -> dict[str, bool]:
+    """Which rows were changed along with others."""
+    with capture.sessions.begin() as session:
+        write(session)
+    return {f"{change.cls} {change.id}": change.side for commit in capture.commits() for change in commit.changes}
+
+
+def test_what_the_database_changes_along_with_a_row_nobody_acted_on(capture: Capture) -> None:
+    tree = {"Folder 1": False, "Folder 2": True, "Folder 3": True}
+    assert sides(capture, lambda session: session.delete(session.get_one(Folder, 1))) == tree
+    assert set(sides(capture, lambda session: session.delete(session.get_one(Country, 1))).values()) == {True}
+
+
+def test_what_was_acted_on_too_was_acted_on(capture: Capture) -> None:
+    def write(session: Session) -> None:
+        session.delete(session.get_one(Folder, 3))
+        session.flush()
+        session.delete(session.get_one(Folder, 1))
+
+    assert sides(capture, write) == {"Folder 1": False, "Folder 2": True, "Folder 3": False}

@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqla_realtime.schema.publication import Publication
 from tests.support.capture import Capture, reads
+from tests.support.models import Page, PageOut, Project
 
 
 class Base(DeclarativeBase):
@@ -41,6 +42,12 @@ class BookOut(BaseModel):
     id: int
     shelf: str
     first_id: int | None
+
+
+class ProjectOut(BaseModel):
+    """As a list shows it."""
+
+    id: int
 
 
 @pytest.fixture
@@ -125,3 +132,21 @@ def test_nothing_is_kept_of_a_flush_that_is_over(capture: Capture) -> None:
     assert dependants._followed == {}
     assert capture.silent()
     assert {table.name for table in dependants.sources()} == {"shelf", "book"}
+
+
+@pytest.mark.parametrize("acted", ["project", "page", "orphan"])
+def test_what_sqlalchemy_takes_along_nobody_acted_on(sqlite: Engine, acted: str) -> None:
+    made = Capture(
+        sqlite, Publication(Project, ProjectOut, "projects"), Publication(Page, PageOut, "pages"), expire_on_commit=False
+    )
+    with made.sessions.begin() as session:
+        session.add(Project(id=1, pages=[Page(id=1), Page(id=2)]))
+    made.commits()
+    with made.sessions.begin() as session:
+        project = session.get_one(Project, 1)
+        if acted == "orphan":
+            project.pages.pop()
+        else:
+            session.delete(project if acted == "project" else project.pages[1])
+    sides = {f"{change.cls} {change.id}": change.side for commit in made.commits() for change in commit.changes}
+    assert sides == ({"Page 1": True, "Page 2": True, "Project 1": False} if acted == "project" else {"Page 2": False})

@@ -327,3 +327,21 @@ class Round(BaseModel):
     """Embeds what embeds it."""
 
     comments: list[Inner]
+
+
+@pytest.mark.parametrize(
+    ("way", "side"),
+    [
+        ("a child's column", True),
+        ("a grandchild is added", True),
+        ("a tag is deleted, its pairs by the database", True),
+        ("a tag is added", False),
+        ("the post itself", False),
+        ("the post and its child", False),
+        ("children in bulk", True),
+    ],
+)
+def test_who_writes_is_told_of_the_parents_that_it_did_not_act_on(capture: Capture, way: str, side: bool) -> None:
+    with capture.sessions.begin() as session:
+        WAYS[way][0](session)
+    assert {change.side for commit in capture.commits() for change in commit.changes} == {side}

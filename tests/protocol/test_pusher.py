@@ -54,6 +54,8 @@ def test_a_commit_is_a_message_per_change_and_none_for_its_author() -> None:
     changes = [CODEC.change(CHANGE), CODEC.change(CHANGE)]
     assert lines(CODEC.commit(AT, changes)) == [lines(change)[0] for change in changes]
     assert CODEC.commit(AT, changes, "1.2") == b""
+    along = CODEC.change(CHANGE._replace(side=True))
+    assert CODEC.commit(AT, [changes[0], along], "1.2") == along
 
 
 def test_a_client_hears_of_a_channel_by_every_name_that_it_knows_it_by() -> None:

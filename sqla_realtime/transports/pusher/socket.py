@@ -26,7 +26,7 @@ class PusherSocketHandler(SocketHandler):
     def select(self, headers: dict[str, str]) -> str | None:
         return None
 
-    def converse(self, stream: IOStream, handshake: Handshake, subprotocol: str | None) -> None:
+    def begin(self, stream: IOStream, subprotocol: str | None, handshake: Handshake) -> None:
         pump = Pump(self._desks.codec, self._lobby.settings.queue_bytes)
         found = called(self._desks, self.path_kwargs["key"], self.get_query_argument("protocol", ""))
         if isinstance(found, PusherCode):

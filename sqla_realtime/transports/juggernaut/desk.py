@@ -1,0 +1,93 @@
+"""What the handlers of Juggernaut share: the codec, the channels' other names, and who polls or is about to."""
+
+from __future__ import annotations
+
+import math
+
+from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.protocol.juggernaut import Juggernaut, Label, label
+from sqla_realtime.protocol.messages import Hello
+from sqla_realtime.protocol.v1 import CONNECTION
+from sqla_realtime.schema.aliases import Aliases
+from sqla_realtime.schema.publication import Publication
+from sqla_realtime.transports.juggernaut.gone import Gone
+from sqla_realtime.transports.juggernaut.mailbox import Mailbox
+from sqla_realtime.transports.juggernaut.talk import Reader, Talk
+from sqla_realtime.transports.lobby import Lobby
+
+TRANSPORTS = "websocket,xhr-polling,jsonp-polling"
+
+
+class Desk:
+    """Loop thread only. ``boxes`` are the mailboxes of who polls, by session id."""
+
+    def __init__(self, lobby: Lobby, aliases: Aliases) -> None:
+        self.lobby = lobby
+        self.codec = Juggernaut(self._label)
+        self.boxes: dict[str, Mailbox] = {}
+        self._gone = Gone(lobby.house.hub)
+        self._aliases = aliases
+        self._labels: dict[Publication, Label] = {}
+        # Sessions that were handed out and not begun, the oldest first.
+        self._expected: dict[str, None] = {}
+
+    def handshake(self) -> str:
+        """The text that a client begins with: its session, how often it hears something, and when it gives up otherwise."""
+        session = self.reader().id
+        if len(self._expected) >= self.lobby.settings.unadmitted:
+            del self._expected[next(iter(self._expected))]
+        self._expected[session] = None
+        interval = self.lobby.settings.ping_interval
+        return f"{session}:{math.ceil(interval)}:{math.ceil(2 * interval)}:{TRANSPORTS}"
+
+    def expects(self, session: str) -> bool:
+        """Whether a session was handed out and has not begun; from now on it has."""
+        known = session in self._expected
+        self._expected.pop(session, None)
+        return known
+
+    def reader(self) -> Reader:
+        """A connection on a stream."""
+        return Reader(self.codec, self.lobby, self._gone)
+
+    def talk(self, reader: Reader, handshake: Handshake) -> Talk:
+        """The conversation of a connection that has just been made."""
+        return Talk(self.lobby.house, reader, handshake, self._aliases.channels)
+
+    def begin(self, talk: Talk, session: str) -> None:
+        """From now on this is the session's; who it is its cookie says."""
+        talk.take(Hello(connection=session if CONNECTION.fullmatch(session) else None))
+
+    def open(self, session: str, handshake: Handshake) -> Mailbox:
+        """A session begins to be polled."""
+        box = Mailbox(self.codec, self.lobby, self._gone)
+        talk = self.talk(box, handshake)
+
+        def over() -> None:
+            if self.boxes.get(session) is box:
+                del self.boxes[session]
+                self.lobby.leave(talk)
+                talk.end()
+
+        box.over, box.receive = over, talk.receive
+        self.boxes[session] = box
+        self.lobby.enter(talk, None)
+        self.begin(talk, session)
+        return box
+
+    def _label(self, channel: str, cls: str) -> Label | None:
+        found = self._aliases.of(channel, cls)
+        if found is None:
+            return None
+        publication, name = found
+        if publication not in self._labels:
+            self._labels[publication] = label_of(publication, name)
+        return self._labels[publication]._replace(channel=name)
+
+
+def label_of(publication: Publication, name: str) -> Label:
+    """How a publication's changes are spelled in a channel of this name."""
+    fields = publication.fields
+    keyed = {fields.attributes.get(key) for key in fields.keys} == {"id"} and len(fields.keys) == 1
+    kinds = {info.serialization_alias or name: info.annotation for name, info in fields.schema.model_fields.items()}
+    return label(name, fields.spelled, keyed=keyed, number=kinds.get("id") is int and "id" not in fields.text)

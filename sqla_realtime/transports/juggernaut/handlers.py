@@ -1,0 +1,173 @@
+"""The ways in: a handshake that hands out a session, then one of three transports that the session is carried by.
+
+They are beside everything else, and only where a channel has a name for them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from tornado.iostream import IOStream
+
+from sqla_realtime.hub.doors import Handshake, Refused
+from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.juggernaut import DISCONNECT, NO_SESSION, packets, payload
+from sqla_realtime.schema.aliases import Aliases
+from sqla_realtime.transports.gated import BodyHandler
+from sqla_realtime.transports.handshake import origin_of
+from sqla_realtime.transports.juggernaut.desk import Desk
+from sqla_realtime.transports.juggernaut.mailbox import Mailbox
+from sqla_realtime.transports.link import Link
+from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.websocket import SocketHandler
+
+_SESSION = r"([A-Za-z0-9_-]{1,80})"
+
+
+class JuggernautSocketHandler(SocketHandler):
+    """The WebSocket of a session. Like every other one it is let in by its cookie; the session is no more than its name."""
+
+    def initialize(self, lobby: Lobby, **parts: Desk) -> None:
+        super().initialize(lobby)
+        self._desk = parts["desk"]
+
+    def select(self, headers: dict[str, str]) -> str | None:
+        return None  # Socket.IO 0.8 offers none
+
+    def begin(self, stream: IOStream, subprotocol: str | None, handshake: Handshake) -> None:
+        session = self.path_args[0]
+        self._desk.expects(session)
+        reader = self._desk.reader()
+        talk = self._desk.talk(reader, handshake)
+        Link(self._lobby, talk, reader, stream)
+        self._desk.begin(talk, session)
+
+
+class _PlainHandler(BodyHandler):
+    """Answers with text, or with a script where one asks."""
+
+    script = False
+
+    def initialize(self, lobby: Lobby, **parts: Desk) -> None:
+        super().initialize(lobby)
+        self._desk = parts["desk"]
+
+    def knock(self) -> None:
+        """A script is asked for without an Origin; its page may be another site's only if the Referer says it is allowed."""
+        headers = self.named()
+        if "origin" not in headers and "referer" in headers:
+            headers["origin"] = origin_of(headers["referer"])
+            self._lobby.gate.check(headers)
+        else:
+            super().knock()
+
+    def compute_etag(self) -> None:
+        """No two answers are the same one."""
+
+    def say(self, text: str, number: str | None = None) -> None:
+        """The answer; with a number, that of the page's function that a script is to call with it."""
+        self.set_header("Cache-Control", "no-store")
+        if number is not None and number.isascii() and number.isdigit():
+            self.set_header("Content-Type", "text/javascript; charset=utf-8")
+            text = f"io.j[{int(number[:9])}]({json.dumps(text)});"
+        else:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(text)
+
+
+class HandshakeHandler(_PlainHandler):
+    """``GET /socket.io/1/``."""
+
+    async def get(self) -> None:
+        try:
+            await self.line_up()
+        except Refused as refused:
+            self.refuse(refused)
+        else:
+            self.say(self._desk.handshake(), self.get_query_argument("jsonp", None))
+
+
+class PollHandler(_PlainHandler):
+    """xhr-polling: a GET waits for what comes, a POST brings what the client says. Who knows a session speaks for it."""
+
+    async def get(self, session: str) -> None:
+        box = self._desk.boxes.get(session)
+        if box is None and self._desk.expects(session):
+            try:
+                await self.line_up()
+            except Refused as refused:
+                self.refuse(refused)
+                return
+            box = self._open(session)
+        if box is None:
+            self.answer([NO_SESSION])
+            return
+        settings = self._lobby.settings
+        lines = await box.collect(min(settings.poll_wait, settings.ping_interval))
+        self.answer(lines)
+
+    def answer(self, lines: list[bytes]) -> None:
+        self.say(payload(lines))
+
+    def said(self) -> str:
+        """What was posted. Raises Refused."""
+        return self.body()
+
+    def post(self, session: str) -> None:
+        try:
+            texts = packets(self.said())
+            if len(texts) > self._lobby.settings.max_messages:
+                raise Refused(ErrorCode.TOO_MANY_MESSAGES, "A body may not have so many packets.")
+        except BadMessage as bad:
+            self.refuse(Refused(bad.code, bad.message))
+            return
+        except Refused as refused:
+            self.refuse(refused)
+            return
+        box = self._desk.boxes.get(session)
+        if box is None:
+            self.answer([NO_SESSION])
+            return
+        for text in texts:
+            if text.startswith(DISCONNECT.decode()):
+                box.over()
+                break
+            box.receive(text)
+        self.say("1")
+
+    def _open(self, session: str) -> Mailbox:
+        handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
+        return self._desk.open(session, handshake)
+
+
+class ScriptHandler(PollHandler):
+    """jsonp-polling: the same for pages of browsers without CORS, by scripts and forms."""
+
+    def answer(self, lines: list[bytes]) -> None:
+        self.say(payload(lines), self.get_query_argument("i", "0"))
+
+    def said(self) -> str:
+        try:
+            [text] = parse_qs(self.body(), strict_parsing=True)["d"]
+            said = json.loads(text)
+        except (ValueError, LookupError, RecursionError):
+            said = None
+        if not isinstance(said, str):
+            raise Refused(ErrorCode.MALFORMED, "The form's field d is no text in JSON.")
+        return said
+
+
+def routes(lobby: Lobby, aliases: Aliases) -> list[Any]:
+    """The routes, none where there is no alias."""
+    if not aliases:
+        return []
+    parts = {"lobby": lobby, "desk": Desk(lobby, aliases)}
+    return [
+        (r"/socket\.io/1/?", HandshakeHandler, parts),
+        (rf"/socket\.io/1/websocket/{_SESSION}", JuggernautSocketHandler, parts),
+        (rf"/socket\.io/1/xhr-polling/{_SESSION}", PollHandler, parts),
+        (rf"/socket\.io/1/jsonp-polling/{_SESSION}", ScriptHandler, parts),
+    ]
