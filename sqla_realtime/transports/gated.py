@@ -145,7 +145,7 @@ class BodyHandler(GatedHandler):
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Allow-Credentials", "true")
 
-    def options(self) -> None:
+    def options(self, **path: str) -> None:
         """May this page send what needs asking for?"""
         self.set_header("Access-Control-Allow-Methods", "GET, POST")
         self.set_header("Access-Control-Allow-Headers", "content-type, last-event-id")

@@ -15,6 +15,7 @@ from sqla_realtime.transports.pusher.api import (
     UsersHandler,
 )
 from sqla_realtime.transports.pusher.socket import PusherSocketHandler
+from sqla_realtime.transports.pusher.xhr import Sessions, XhrHandler, XhrSendHandler, XhrStreamingHandler
 
 
 def routes(lobby: Lobby, desks: Desks) -> list[tuple[str, type, dict[str, Any]]]:
@@ -37,4 +38,10 @@ def routes(lobby: Lobby, desks: Desks) -> list[tuple[str, type, dict[str, Any]]]
         f"{app}{terminate}": TerminateHandler,
         terminate: TerminateHandler,  # as the library for Python has it
     }
-    return [(path, handler, parts) for path, handler in paths.items()]
+    over_xhr: dict[str, type] = {"xhr": XhrHandler, "xhr_streaming": XhrStreamingHandler, "xhr_send": XhrSendHandler}
+    session = "/pusher/app/(?P<key>[^/]+)/(?P<session>[0-9]{1,4}/[0-9a-z]{1,32})"
+    sessions = {"sessions": Sessions(lobby, desks)}
+    return [
+        *((path, handler, parts) for path, handler in paths.items()),
+        *((f"{session}/{path}", handler, sessions) for path, handler in over_xhr.items()),
+    ]
