@@ -178,6 +178,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
         settings._check_secret()
         settings._check_origins()
         settings._check_proxies()
+        settings._check_pusher()
         return settings
 
     @classmethod
@@ -226,6 +227,12 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
                     reason=f"{origin!r} is not an origin",
                     remedy='Write scheme://host[:port] without a path, such as "https://app.example.com".',
                 )
+
+    def _check_pusher(self) -> None:
+        for name in ("key", "id"):
+            if len({getattr(app, name) for app in self.pusher}) < len(self.pusher):
+                remedy = "Each application is found by either."
+                raise BadSetting(name="pusher", source="settings", reason=f"two have the same {name}", remedy=remedy)
 
     def _check_proxies(self) -> None:
         for network in self.trusted_proxies:

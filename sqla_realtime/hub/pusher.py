@@ -158,6 +158,12 @@ class Desks:
         if desk is not None:
             desk.hear(event)
 
+    def missed(self) -> None:
+        """Part of the log is lost, and perhaps something that was said in it: everybody is told to load anew."""
+        for desk in self:
+            for name in [each for each in desk.rooms if not each.startswith(USER)]:
+                desk.rooms.say(name, pusher.event("reset", {"reason": str(ErrorCode.BEHIND)}, name))
+
     def close(self) -> None:
         """The server ends."""
         for desk in self:

@@ -27,6 +27,8 @@ from sqla_realtime.protocol.pusher_names import Name, parse
 
 # How many events one client may send a second.
 EVENTS = 10
+# What may be told of a member of a presence channel, in characters.
+MEMBER = 2048
 
 # Whether an admission of this user to a channel of this name and pattern is one that may not hold any more.
 Doubt = Callable[[str | None, str, str], bool]
@@ -139,7 +141,8 @@ class PusherConversation(Conversation):
         if not self._vouched(text, message.auth):
             raise refusal
         try:
-            person = person_in(message.data or "", "user_id")
+            data = message.data or ""
+            person = person_in(data if name.kind != "presence" or len(data) <= MEMBER else "", "user_id")
         except ValueError:
             if name.kind == "presence":
                 raise refusal from None

@@ -94,7 +94,10 @@ class Broadcaster:
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):
             self._desks.hear(order)
-        elif self._broker.shared:
+            return
+        if order is None:
+            self._desks.missed()
+        if self._broker.shared:
             self.house.obey(order)
 
     def _enter(self, *events: Event) -> Future[Any]:

@@ -73,6 +73,19 @@ def test_a_crowd_is_refused() -> None:
     play(scene)
 
 
+def test_what_was_missed_is_a_reset() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        await client.sign_in("7")
+        await client.join("#server-to-user-7")
+        await client.join("private-no")
+        client.heard()
+        stage.desks.missed()
+        assert client.heard() == [("reset", "private-no", {"reason": "behind"})]
+
+    play(scene)
+
+
 def test_desks_are_found_by_key_and_by_id() -> None:
     desks = Desks([FakeApp()], lambda event: None, None)  # type: ignore[arg-type, return-value]
     [desk] = desks

@@ -181,6 +181,8 @@ def test_presence_tells_each_user_once() -> None:
         ann.heard()
         await asyncio.sleep(4)
         assert ann.heard() == [("pusher_internal:member_removed", "presence-no", {"user_id": "bob"})]
+        await ann.join("presence-x", "x" * 1500)
+        assert ann.names() == ["pusher:subscription_error"], "what is told of a member has a bound"
         await ann.join("presence-x")
         assert ann.names() == ["pusher:subscription_error"], "a presence channel takes a user"
 

@@ -12,8 +12,10 @@ from urllib.parse import urlencode
 import pusher
 import pytest
 from pusher.errors import PusherBadAuth, PusherBadRequest
+from sqlalchemy import Engine
+from websockets.asyncio.client import connect
 
-from sqla_realtime import anyone
+from sqla_realtime import Realtime, anyone
 from sqla_realtime.protocol.pusher_api import BODY
 from sqla_realtime.protocol.pusher_signatures import SKEW, request_text, sign
 from tests.support.node_pusher import Node
@@ -155,3 +157,21 @@ async def test_a_page_of_another_origin_may_not_even_ask(scene: Make) -> None:
     made = scene(pusher=[APP], development=False)
     assert (await ask(made.port, signed("/apps/1/channels"), Origin="https://evil.example"))[0] == 403
     assert (await ask(made.port, signed("/apps/1/channels")))[0] == 200
+
+
+@live
+async def test_with_a_shared_log_an_event_reaches_the_clients_of_every_process(
+    realtime: Callable[..., Realtime], sqlite: Engine, ear: Ear
+) -> None:
+    here, there = (Scene(realtime(broker="database", pusher=[APP]), sqlite, fill=number == 0) for number in range(2))
+    here.realtime.metadata.create_all(sqlite)
+    for each in (here, there):
+        each.realtime.channel("news")(anyone)
+        each.realtime.start()
+    async with connect(f"ws://127.0.0.1:{there.port}/app/app-key?protocol=7") as socket:
+        await socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "news"}}))
+        while json.loads(await socket.recv())["event"] != "pusher_internal:subscription_succeeded":
+            pass
+        body = json.dumps({"name": "first", "channels": ["news"], "data": "1"}).encode()
+        assert (await ask(here.port, signed("/apps/1/events", body, method="POST"), body))[0] == 200
+        assert json.loads(await socket.recv()) == {"event": "first", "channel": "news", "data": "1"}
