@@ -65,15 +65,22 @@ def test_what_is_created_updated_and_destroyed_is_in_the_window(page: Tab, home:
     window.check()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_server_is_restarted(page: Tab, home: str, site: Site, transport: str) -> None:
+@pytest.mark.parametrize(("transport", "broker"), [("websocket", "memory"), ("xhr-polling", "database")])
+def test_the_server_is_restarted(
+    page: Tab, home: str, sqlite: Engine, realtime: Callable[..., Realtime], transport: str, broker: str
+) -> None:
+    site = Site(realtime(port=free_ports(1)[0], broker=broker), sqlite)
     site.write("one", "two")
+    if broker == "database":
+        site.write("gone by then")
     window = Window(page, home, site.port, transport)
-    window.shows("one", "two")
+    window.shows("one", "two", *(["gone by then"] if broker == "database" else []))
     session = window.session
     site.realtime.stop()
     site.rename("one", "uno")
     site.write("three")
+    if broker == "database":  # a log in memory goes with its server
+        site.remove("gone by then")
     site.realtime.start()
     window.shows("uno", "two", "three")
     site.remove("two")
