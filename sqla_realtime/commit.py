@@ -72,32 +72,54 @@ class Order(NamedTuple):
     subject: str
 
 
+class Event(NamedTuple):
+    """What somebody has said in a channel of an application of another dialect; no row, and nothing that is read here.
+
+    ``data`` is text. ``user`` says who said it, where that is told; ``without`` is the connection that does not hear it.
+    """
+
+    app: str
+    channel: str
+    name: str
+    data: str
+    user: str | None = None
+    without: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes held, roughly."""
+        return len(self.data) + _EACH
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """Everything one transaction did to published rows, in order.
 
     ``invalidated`` names the channels, or the patterns (which stand for all their channels), whose rows changed in a way
     that is not told row by row. ``origin`` is the connection of the browser whose request made the commit; it is told to
-    that connection alone. ``orders`` are for the servers; no client hears of them.
+    that connection alone. ``orders`` are for the servers; no client hears of them. ``events`` are no part of a
+    transaction: the log carries them to all servers.
     """
 
     changes: tuple[Change, ...]
     invalidated: frozenset[str] = frozenset()
     origin: str | None = None
     orders: tuple[Order, ...] = ()
+    events: tuple[Event, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
-        return sum([len(change.record or b"") for change in self.changes]) + _EACH * len(self.changes) + 200
+        said = sum([event.size for event in self.events])
+        return sum([len(change.record or b"") for change in self.changes]) + _EACH * len(self.changes) + said + 200
 
     def in_doubt(self) -> Commit:
         """The same without a row of it: its channels have changed, or perhaps they have not."""
-        return Commit((), self.invalidated | {change.channel for change in self.changes}, self.origin, self.orders)
+        return Commit((), self.invalidated | {change.channel for change in self.changes}, self.origin, self.orders, self.events)
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.changes or self.invalidated or self.orders)
+        return bool(self.changes or self.invalidated or self.orders or self.events)
 
 
 class Entry(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -40,6 +41,27 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def _parsed(value: object) -> object:
+    """The environment has no objects either, but it can have JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("it is no JSON") from None
+    return value
+
+
+class PusherApp(BaseModel, frozen=True, extra="forbid"):
+    """An application as Pusher's clients and libraries know it. Whoever has the ``secret`` may say anything in its channels,
+    and admit anybody to the private ones. ``client_events``: so may, to each other, the members of a private channel."""
+
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    secret: Annotated[str, Field(min_length=16, repr=False)]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    client_events: bool = False
+    subscription_count: bool = False
+
+
 class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
     """What can be set, with the defaults that suit one process on one machine. Sizes are bytes, times seconds."""
 
@@ -65,6 +87,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
     trusted_proxies: Names = ()
     # Trust pages on loopback addresses and explain refusals. None: on where the host framework runs its own server.
     development: bool | None = None
+
+    # Applications for which Pusher's protocol is served, as JSON in the environment: [{"key": .., "secret": .., "id": ..}]
+    pusher: Annotated[tuple[PusherApp, ...], BeforeValidator(_parsed), Field(repr=False)] = ()
 
     # How many may be here and come at once. docs/limits.md says of each what happens beyond.
     connections: Count = 10_000
@@ -153,6 +178,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
         settings._check_secret()
         settings._check_origins()
         settings._check_proxies()
+        settings._check_pusher()
         return settings
 
     @classmethod
@@ -201,6 +227,12 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
                     reason=f"{origin!r} is not an origin",
                     remedy='Write scheme://host[:port] without a path, such as "https://app.example.com".',
                 )
+
+    def _check_pusher(self) -> None:
+        for name in ("key", "id"):
+            if len({getattr(app, name) for app in self.pusher}) < len(self.pusher):
+                remedy = "Each application is found by either."
+                raise BadSetting(name="pusher", source="settings", reason=f"two have the same {name}", remedy=remedy)
 
     def _check_proxies(self) -> None:
         for network in self.trusted_proxies:

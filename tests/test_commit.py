@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqla_realtime.commit import MAX_OFFSET, Change, Commit, Position, new_epoch
+from sqla_realtime.commit import MAX_OFFSET, Change, Commit, Event, Position, new_epoch
 
 CREATED = Change("a", "create", "Page", "1", b'{"id":1}')
 GONE = Change("b", "destroy", "Page", "2")
@@ -50,6 +50,13 @@ def test_an_empty_commit_says_nothing() -> None:
     assert not Commit(())
     assert Commit((CREATED,))
     assert Commit((), frozenset({"a"}))
+
+
+def test_what_is_said_is_something() -> None:
+    said = Event("1", "c", "n", "x" * 1000)
+    assert Commit((), events=(said,))
+    assert Commit((), events=(said,)).size > 1000
+    assert Commit((), events=(said,)).in_doubt().events == (said,)
 
 
 def test_a_commit_in_doubt_names_its_channels_and_shows_no_row() -> None:

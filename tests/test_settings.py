@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -133,3 +134,26 @@ def test_the_bounds_of_the_past() -> None:
     settings = load({"history_count": 3, "history_bytes": 4, "history_age": 5})
     assert settings.bounds == Bounds(count=3, size=4, age=5.0)
     assert load().bounds == Bounds()
+
+
+APP = {"key": "k", "secret": "s" * 16, "id": "1"}
+
+
+def test_applications_of_pusher_are_json_in_the_environment() -> None:
+    [app] = load({}, None, {"REALTIME_PUSHER": json.dumps([APP])}).pusher
+    assert (app.key, app.id, app.client_events) == ("k", "1", False)
+    assert "s" * 16 not in repr(load({"pusher": [APP]})) + repr(app)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nonsense", "{}", [{"key": "k", "id": "1"}], [APP | {"secret": "short"}], [APP | {"key": "a/b"}], [APP | {"other": 1}],
+        [APP, APP | {"id": "2"}], [APP, APP | {"key": "l"}],
+    ],
+)  # fmt: skip
+def test_what_is_no_application(value: Any) -> None:
+    found = str(refusal({"pusher": value}))
+    assert "pusher" in found
+    assert "s" * 16 not in found
+    assert "short" not in found.replace("shorter", "")

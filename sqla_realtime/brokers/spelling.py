@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqla_realtime.commit import Cause, Change, ChangeType, Commit, Order
+from sqla_realtime.commit import Cause, Change, ChangeType, Commit, Event, Order
 
 # What a reader has to know to read it; a later version may add to the object, but not change what is there.
 VERSION = 1
@@ -48,6 +48,8 @@ def spell(commit: Commit) -> bytes:
     }
     if commit.orders:
         value["orders"] = commit.orders
+    if commit.events:
+        value["events"] = commit.events
     if side := [index for index, change in enumerate(commit.changes) if change.side]:
         value["side"] = side
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -71,7 +73,8 @@ def _commit(value: Any) -> Commit:
     changes, orders = list(map(_change, value["changes"])), tuple(map(_order, value.get("orders", ())))
     for index in value.get("side", ()):
         changes[index] = changes[index]._replace(side=True)
-    return Commit(tuple(changes), frozenset(map(_text, value["invalidated"])), origin, orders)
+    events = tuple(map(_event, value.get("events", ())))
+    return Commit(tuple(changes), frozenset(map(_text, value["invalidated"])), origin, orders, events)
 
 
 def _rows(value: Any, body: str) -> Rows:
@@ -104,6 +107,14 @@ def _order(value: Any) -> Order:
     if kind not in ("revoke", "recheck"):
         raise Unreadable("order")
     return Order(kind, _text(subject))
+
+
+def _event(value: Any) -> Event:
+    *said, user, without = value
+    app, channel, name, data = map(_text, said)
+    if not all(each is None or isinstance(each, str) for each in (user, without)):
+        raise Unreadable("event")
+    return Event(app, channel, name, data, user, without)
 
 
 def _text(value: Any) -> str:

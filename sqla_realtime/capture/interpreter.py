@@ -150,7 +150,7 @@ class Interpreter:
         for publication, row in loose:
             doubt |= set(_untold(publication, row, known))
         left = {each for each in told.invalidated if not self._is_covered(each, account)}
-        return Commit((*changes, *more), frozenset(doubt | left), told.origin, told.orders)
+        return Commit((*changes, *more), frozenset(doubt | left), told.origin, told.orders, told.events)
 
     def _publications(self, row: Row) -> dict[Publication, None]:
         mappers = {row.mapper, row.touch.subject}

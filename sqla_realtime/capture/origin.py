@@ -16,7 +16,8 @@ from dataclasses import replace
 from sqla_realtime.brokers.base import Publisher, Ticket
 from sqla_realtime.commit import Commit, Position
 
-CONNECTION = re.compile(r"c-[A-Za-z0-9_-]{16,64}")
+# Ours, or one of a client of Pusher's.
+CONNECTION = re.compile(r"c-[A-Za-z0-9_-]{16,64}|[0-9]{1,20}\.[0-9]{1,20}")
 _OLDER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # How many seconds an answer may wait for the log to get to its own commit, while earlier COMMITs are under way.
 PATIENCE = 0.5
@@ -111,7 +112,8 @@ def is_origin(text: str) -> bool:
 
 
 def origin_of(connection: str | None, session: str | None) -> str | None:
-    """Who a request says it is from: its ``X-Realtime-Connection``, else its older ``X-Session-ID``, else nobody."""
+    """Who a request says it is from: its ``X-Realtime-Connection`` or ``X-Socket-ID``, else its older ``X-Session-ID``, else
+    nobody."""
     if connection is not None and CONNECTION.fullmatch(connection):
         return connection
     return session if session is not None and is_origin(session) else None

@@ -9,7 +9,7 @@ from typing import Any
 from sqla_realtime.commit import Position
 from sqla_realtime.hub.merge import merge
 from sqla_realtime.protocol.codec import Codec
-from sqla_realtime.protocol.codes import CloseCode
+from sqla_realtime.protocol.codes import CloseCode, Closing
 from sqla_realtime.protocol.messages import Bye, Ping, Pong, Recovered, ServerMessage, Snapshot
 
 # One message, or several in their order.
@@ -39,7 +39,7 @@ class Connection:
         self.channels: set[str] = set()
         self.told: Position | None = None
         self.pending = 0
-        self.close_code: CloseCode | None = None
+        self.close_code: Closing | None = None
         self.aborted = False
         self.sent_at = 0.0
         # Most often there is one message, which needs no list: what is touched for every delivery is as little as can be.
@@ -97,10 +97,11 @@ class Connection:
         if size >= self._large:
             self._large = 0
 
-    def close(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
+    def close(self, code: Closing, retry_after_ms: int | None = None) -> None:
         """Say goodbye after everything queued, then close."""
         if self.close_code is None:
-            self.tell(Bye(code, code.reason, retry_after_ms))
+            told = self.codec.closes(code)
+            self.tell(Bye(told, told.reason, retry_after_ms))
         if self.close_code is None:
             self.close_code = code
             self.wake()

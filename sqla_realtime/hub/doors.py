@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqla_realtime.protocol.messages import Row
 
@@ -32,6 +32,16 @@ class Guest:
     identity: Any = field(default=None, repr=False)
 
 
+class Place(NamedTuple):
+    """What a channel's name means: the ``pattern`` that it is one of, whether ``rows`` are published there, whether it is
+    ``open`` to anyone, and whether it has a rule at all, without which nobody may join."""
+
+    pattern: str
+    rows: bool
+    open: bool
+    ruled: bool
+
+
 class Refused(Exception):
     """A client or a request that is not let in; ``code`` is the protocol's, ``fix`` is told in development only."""
 
@@ -56,6 +66,10 @@ class Doorkeeper(ABC):
     @abstractmethod
     async def review(self, handshake: Handshake, guest: Guest) -> Guest:
         """Who a guest is by now, as the application sees it. Its ``expires`` stays."""
+
+    @abstractmethod
+    def find(self, channel: str) -> Place | None:
+        """What a channel's name means, None where nothing is declared for it. Asks nobody, and does not wait."""
 
     @abstractmethod
     async def admit(self, user: Any, channel: str) -> str:

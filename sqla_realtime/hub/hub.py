@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from sqla_realtime.commit import Entry, Order, Position
+from sqla_realtime.commit import Entry, Event, Order, Position
 from sqla_realtime.history import Bounds, History
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.edition import Post, hand_out
@@ -34,8 +34,8 @@ class Hub:
         self._bounds = bounds
         self._clock = clock
         self._post = post
-        # Does what a log says to all its servers, where it is one that says such; None: some of it may have been missed.
-        self.obey: Callable[[Order | None], None] = lambda order: None
+        # Does what a log says to all its servers; None: some of it may have been missed.
+        self.obey: Callable[[Order | Event | None], None] = lambda order: None
         self._live: dict[str, dict[Connection, None]] = {}
         self._flights: dict[str, Flight] = {}
         self._held: dict[Connection, Held] = {}
@@ -64,7 +64,8 @@ class Hub:
             flight.offer(entry)
         if commit.invalidated:
             self._reset(commit.invalidated)
-        for order in commit.orders:
+        heeded: tuple[Order | Event, ...] = (*commit.orders, *commit.events)
+        for order in heeded:
             self.obey(order)
         names = dict.fromkeys(change.channel for change in commit.changes)
         touched = {name: self._live[name] for name in names if name in self._live}

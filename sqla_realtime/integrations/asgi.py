@@ -76,9 +76,8 @@ class OwnWrites:
             await self._app(scope, receive, send)
             return
         headers = scope["headers"]
-        with self._realtime.origin(
-            origin_of(_one(headers, b"x-realtime-connection"), _one(headers, b"x-session-id"))
-        ) as author:
+        connection = _one(headers, b"x-realtime-connection") or _one(headers, b"x-socket-id")
+        with self._realtime.origin(origin_of(connection, _one(headers, b"x-session-id"))) as author:
 
             async def answer(message: Message) -> None:
                 if message["type"] == "http.response.start" and author.wrote:

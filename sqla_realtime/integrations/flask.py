@@ -114,7 +114,8 @@ class _Wiring:
     def enter(self, app: Flask, **more: Any) -> None:
         """What the request commits is its sender's own."""
         headers = request.headers
-        origin = origin_of(headers.get("X-Realtime-Connection"), headers.get("X-Session-ID"))
+        connection = headers.get("X-Realtime-Connection") or headers.get("X-Socket-ID")
+        origin = origin_of(connection, headers.get("X-Session-ID"))
         author = Author(self._realtime._broker, origin)
         request.environ[AUTHOR] = (author, enter(author))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqla_realtime.commit import Change, Position
+from sqla_realtime.protocol.codes import Closing
 from sqla_realtime.protocol.messages import ClientMessage, Command, ServerMessage, Subscribe
 
 
@@ -47,6 +48,9 @@ class Codec(Protocol):
 
     def encode(self, message: ServerMessage) -> bytes:
         """A message as UTF-8 text."""
+
+    def closes(self, code: Closing) -> Closing:
+        """The dialect's own code for why the server closes."""
 
     def change(self, change: Change) -> bytes:
         """One change as it stands in commits; called once per change, however many commits it stands in."""

@@ -10,7 +10,16 @@ from enum import IntEnum, StrEnum
 SUBPROTOCOL = "sqla-realtime.v1"
 
 
-class CloseCode(IntEnum):
+class Closing(IntEnum):
+    """Why the server closed, in any dialect."""
+
+    @property
+    def reason(self) -> str:
+        """The name as close frames and bye messages spell it."""
+        return self.name.lower().replace("_", "-")
+
+
+class CloseCode(Closing):
     """Why the server closed. 44xx: do not come back. 45xx: come back and resume."""
 
     BAD_MESSAGES = 4400
@@ -21,11 +30,6 @@ class CloseCode(IntEnum):
     TOO_MANY_CONNECTIONS = 4504
     TOO_MANY_FROM_ADDRESS = 4505
     TOO_FAST = 4506
-
-    @property
-    def reason(self) -> str:
-        """The name as close frames and bye messages spell it."""
-        return self.name.lower().replace("_", "-")
 
 
 class ErrorCode(StrEnum):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqla_realtime.commit import Change, Position
 from sqla_realtime.protocol.codec import BadMessage
-from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.codes import Closing, ErrorCode
 from sqla_realtime.protocol.messages import (
     ClientMessage,
     Command,
@@ -115,6 +115,9 @@ class Juggernaut:
             case Error(channel=str()):
                 return UNAUTHORIZED
         return b""
+
+    def closes(self, code: Closing) -> Closing:
+        return code
 
     def change(self, change: Change) -> Spelled:
         label = self._label(change.channel, change.cls)

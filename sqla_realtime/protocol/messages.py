@@ -55,6 +55,11 @@ class Ping:
     position: Position | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A message that one dialect alone has; its own conversation knows what to do with it."""
+
+
 class Command(NamedTuple):
     """Messages of the client of a one-way stream; ``via`` is what it was told with its hello, if anything."""
 
@@ -63,7 +68,7 @@ class Command(NamedTuple):
     via: str | None = None
 
 
-ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping
+ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping | Foreign
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqla_realtime.commit import MAX_OFFSET, Change, Position
 from sqla_realtime.protocol.codec import BadMessage
-from sqla_realtime.protocol.codes import SUBPROTOCOL, ErrorCode
+from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing, ErrorCode
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
@@ -74,6 +74,9 @@ class V1:
                 return self._recovered(message)
             case _:
                 return _json(_plain(message))
+
+    def closes(self, code: Closing) -> Closing:
+        return code
 
     def change(self, change: Change) -> bytes:
         head: dict[str, Any] = {"type": change.type, "class": change.cls, "id": change.id, "channel": change.channel}

@@ -16,6 +16,8 @@ from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, roo
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.rules import Rule, check_rule
 
+_TEXT = Parameter(str, str, str)
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -166,6 +168,16 @@ class Registry:
             if values is not None:
                 return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text))
         return None
+
+    def declared(self, name: str) -> Channel | None:
+        """The same, or a channel that has a rule and no rows, whose parameters are text."""
+        found = self.channel(name)
+        for text in () if found is not None else self.orphaned():
+            pattern = self._patterns[text]
+            values = pattern.match(name, dict.fromkeys(pattern.placeholders, _TEXT))
+            if values is not None:
+                return Channel(name, pattern, values, (), self._rules[text])
+        return found
 
     def rule_name(self, pattern: str) -> str:
         """The name of a pattern's rule, for people."""

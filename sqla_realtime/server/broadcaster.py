@@ -6,20 +6,24 @@ import asyncio
 import re
 import socket
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from tornado.web import Application as Routes
 
 from sqla_realtime.brokers.base import Broker
-from sqla_realtime.commit import Position
+from sqla_realtime.commit import Commit, Event, Order, Position
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.pace import Rate
+from sqla_realtime.hub.pusher import Desks
 from sqla_realtime.hub.snapshots import Reads, Snapshots
 from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
 from sqla_realtime.protocol.messages import Ping
+from sqla_realtime.protocol.pusher import Pusher
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.registry import Registry
@@ -32,6 +36,7 @@ from sqla_realtime.transports.handshake import Gate
 from sqla_realtime.transports.juggernaut.handlers import routes as juggernaut
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
+from sqla_realtime.transports.pusher.routes import routes
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
 from sqla_realtime.transports.send import SendHandler, deliver
 from sqla_realtime.transports.siblings import Siblings
@@ -73,9 +78,9 @@ class Broadcaster:
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
         )
-        if broker.shared:
-            self.hub.obey = house.obey
+        self.hub.obey = self._obey
         self.house = house
+        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
         self._aliases = Aliases(registry)
@@ -85,6 +90,22 @@ class Broadcaster:
     @staticmethod
     def _reads(settings: Settings) -> Reads:
         return Reads(settings.snapshot_threads, settings.snapshot_line, settings.snapshot_share, settings.snapshot_rows)
+
+    def _obey(self, order: Order | Event | None) -> None:
+        if isinstance(order, Event):
+            self._desks.hear(order)
+            return
+        if order is None:
+            self._desks.missed()
+        if self._broker.shared:
+            self.house.obey(order)
+
+    def _enter(self, *events: Event) -> Future[Any]:
+        return self._broker.enter(Commit((), events=events))
+
+    def _is_open(self, channel: str) -> bool:
+        place = self.house.doorkeeper.find(channel)
+        return place is not None and place.open
 
     def _routes(self) -> Routes:
         base = re.escape(self._settings.base)
@@ -97,6 +118,7 @@ class Broadcaster:
                 (rf"{base}/poll", PollHandler, parts),
                 (rf"{base}/send", SendHandler, parts),
                 (rf"{base}/([A-Za-z0-9_-]+\.js)", AssetHandler),
+                *routes(self._lobby, self._desks),
             ],
             default_handler_class=NotFoundHandler,
             log_function=log_request,
@@ -125,6 +147,7 @@ class Broadcaster:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._desks.close()
         self._readers.close()
         self._askers.close()
 
@@ -139,16 +162,20 @@ class Broadcaster:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(interval / 4, self._settings.hello_timeout / 4))
-            now = loop.time()
             self.house.tally.flush()
             self.house.snapshots.sweep()
-            for conversation, opened in list(self._lobby.conversations.items()):
-                connection = conversation.connection
-                if not conversation.admitted:
-                    if now - opened > self._settings.hello_timeout:
-                        connection.close(CloseCode.HELLO_TIMEOUT)
-                elif connection.pending and now - connection.sent_at > 2 * interval:
-                    # What was written two pings ago is not taken yet; a response, unlike a WebSocket, has no pong to miss.
-                    connection.abort(CloseCode.SLOW_CONSUMER)
-                elif now - connection.sent_at > interval / 2:
-                    connection.tell(Ping(self.hub.position if connection.channels else None))
+            self._tend(loop.time())
+
+    def _tend(self, now: float) -> None:
+        """Apart from what waits for the next time: whoever was looked at last would be kept until then, gone or not."""
+        interval = self._settings.ping_interval
+        for conversation, opened in list(self._lobby.conversations.items()):
+            connection = conversation.connection
+            if not conversation.admitted:
+                if now - opened > self._settings.hello_timeout:
+                    connection.close(CloseCode.HELLO_TIMEOUT)
+            elif connection.pending and now - connection.sent_at > 2 * interval:
+                # What was written two pings ago is not taken yet; a response, unlike a WebSocket, has no pong to miss.
+                connection.abort(CloseCode.SLOW_CONSUMER)
+            elif now - connection.sent_at > interval / 2:
+                connection.tell(Ping(self.hub.position if connection.channels else None))

@@ -15,12 +15,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
-from sqla_realtime.hub.doors import Archive, Doorkeeper, Ending, Guest, Handshake, Refused
+from sqla_realtime.hub.doors import Archive, Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.reader import Reader
 from sqla_realtime.schema.registry import Channel, Registry
+from sqla_realtime.schema.rules import anyone
 from sqla_realtime.server.tokens import Identity, verify
 from sqla_realtime.settings import Settings
 
@@ -125,8 +126,20 @@ class ApplicationDoorkeeper(Doorkeeper):
         user = identity if self._application.identify is None else await self._ask(self._application.identify, identity)
         return Guest(user, expires, identity.id, identity)
 
+    def find(self, channel: str) -> Place | None:
+        found = self._registry.declared(channel)
+        if found is None:
+            return None
+        return Place(found.pattern.text, bool(found.publications), found.rule is anyone, found.rule is not None)
+
     async def admit(self, user: Any, channel: str) -> str:
-        found = self._registry.channel(channel)
+        return await self._permit(user, self._registry.channel(channel))
+
+    async def permit(self, user: Any, channel: str) -> None:
+        """The same for channels without rows too. Raises Refused."""
+        await self._permit(user, self._registry.declared(channel))
+
+    async def _permit(self, user: Any, found: Channel | None) -> str:
         if found is None:
             raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "No published pattern matches this name.")
         if found.rule is None:

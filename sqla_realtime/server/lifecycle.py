@@ -51,7 +51,7 @@ class Lifecycle:
                 raise NotEnabled
             for pattern in self._registry.unruled():
                 log.warning("Channel %r has no rule, so nobody may join it. [no-rule]", pattern)
-            for pattern in self._registry.orphaned():
+            for pattern in () if self.settings.pusher else self._registry.orphaned():
                 log.warning("The rule of %r belongs to no publication; is it misspelt? [rule-without-rows]", pattern)
             runner = Runner(self._registry, self.settings, self._application, self._broker, self._family())
             runner.start()

@@ -104,7 +104,9 @@ class GatedHandler(QuietHandler):
 
 @stream_request_body
 class BodyHandler(GatedHandler):
-    """A request of a page for which plain HTTP has to do."""
+    """A request of a page for which plain HTTP has to do. ``most`` is how large its body may be, where that is no setting."""
+
+    most: int | None = None
 
     def initialize(self, lobby: Lobby) -> None:
         super().initialize(lobby)
@@ -143,7 +145,7 @@ class BodyHandler(GatedHandler):
             self.set_header("Access-Control-Allow-Origin", origin)
             self.set_header("Access-Control-Allow-Credentials", "true")
 
-    def options(self) -> None:
+    def options(self, **path: str) -> None:
         """May this page send what needs asking for?"""
         self.set_header("Access-Control-Allow-Methods", "GET, POST")
         self.set_header("Access-Control-Allow-Headers", "content-type, last-event-id")
@@ -152,7 +154,7 @@ class BodyHandler(GatedHandler):
 
     def data_received(self, chunk: bytes) -> None:
         self._size += len(chunk)
-        if self._size <= self._lobby.settings.max_body:
+        if self._size <= (self.most or self._lobby.settings.max_body):
             self._body += chunk
             return
         try:
@@ -170,7 +172,7 @@ class BodyHandler(GatedHandler):
             raise Refused(ErrorCode.MALFORMED, "The body is not UTF-8.") from None
 
     def _check_size(self, size: int, times: int = 1) -> None:
-        most = self._lobby.settings.max_body
+        most = self.most or self._lobby.settings.max_body
         if size > most * times:
             raise Refused(ErrorCode.TOO_LARGE, f"A body may have {most} bytes.", "Send less, or raise REALTIME_MAX_BODY.")
 

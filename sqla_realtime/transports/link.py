@@ -119,7 +119,8 @@ class Link:
     def _drained(self) -> None:
         code = self._pump.close_code
         if code is not None:
-            self._close(code, code.reason)
+            told = self._pump.codec.closes(code)
+            self._close(told, told.reason)
 
     def _answer(self, pings: list[bytes]) -> None:
         """While earlier answers are still on their way the latest ping alone is remembered (RFC 6455 5.5.3)."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqla_realtime.brokers.spelling import Rows, Unreadable, read, spell
-from sqla_realtime.commit import Change, Commit, Order
+from sqla_realtime.commit import Change, Commit, Event, Order
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 CHANGES = st.builds(
@@ -27,12 +27,14 @@ CHANGES = st.builds(
 
 
 ORDERS = st.builds(Order, st.sampled_from(["revoke", "recheck"]), TEXT)
+EVENTS = st.builds(Event, TEXT, TEXT, TEXT, TEXT, st.none() | TEXT, st.none() | TEXT)
 COMMITS = st.builds(
     Commit,
     st.lists(CHANGES, max_size=4).map(tuple),
     st.frozensets(TEXT, max_size=3),
     st.none() | TEXT,
     st.lists(ORDERS, max_size=2).map(tuple),
+    st.lists(EVENTS, max_size=2).map(tuple),
 )
 
 
@@ -76,6 +78,9 @@ def damaged(**parts: Any) -> str:
         damaged(orders=5),
         damaged(orders=[["shutdown", "all"]]),
         damaged(orders=[["revoke", 7]]),
+        damaged(events=[["1", "c", "n"]]),
+        damaged(events=[["1", "c", "n", 5, None, None]]),
+        damaged(events=[["1", "c", "n", "d", None, 5]]),
         damaged(changes=5),
         damaged(changes=[["c", "drop", "Row", "1", None, [], None]]),
         damaged(changes=[["c", "create", "Row", "1", None, [], "because"]]),

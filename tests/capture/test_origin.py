@@ -51,6 +51,7 @@ def office() -> Office:
 @pytest.mark.parametrize(
     ("connection", "session", "origin"),
     [
+        ("12.34", None, "12.34"), ("12.", None, None), (None, "12.34", "12.34"), ("1.2\n", None, None),
         (ME, None, ME), (ME, "older", ME), (None, "older", "older"), (None, None, None), ("nonsense!", "older", "older"),
         ("c-short", None, None), ("c-" + "x" * 64, None, "c-" + "x" * 64), ("c-" + "x" * 65, None, None),
         ("x" * 20, None, None),

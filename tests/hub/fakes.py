@@ -14,7 +14,7 @@ from sqla_realtime.commit import Change, Commit, Entry, Position
 from sqla_realtime.errors import PositionGone
 from sqla_realtime.history import Bounds
 from sqla_realtime.hub.connection import Connection, several
-from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refused
+from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Place, Refused
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
@@ -155,6 +155,13 @@ class ScriptedDoorkeeper(Doorkeeper):
         self.reviewed.append(guest)
         await self._pass("review")
         return self.changed.get(guest.id, guest)
+
+    def find(self, channel: str) -> Place | None:
+        """Those that begin with "open" are for anyone, "room" have no rows, "bare" no rule, "no" are not declared."""
+        if channel.startswith("no"):
+            return None
+        pattern = channel.partition("/")[0] + "/{x}"
+        return Place(pattern, not channel.startswith("room"), channel.startswith("open"), not channel.startswith("bare"))
 
     async def admit(self, user: Any, channel: str) -> str:
         self.asked.append((user, channel))

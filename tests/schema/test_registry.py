@@ -195,3 +195,13 @@ def test_what_was_forgotten_is_listed() -> None:
     registry.rule("usres/{team_id}", rule)
     assert registry.unruled() == ["users/{team_id}"]
     assert registry.orphaned() == ["usres/{team_id}"]
+
+
+def test_a_channel_may_have_a_rule_and_no_rows() -> None:
+    registry = Registry()
+    registry.rule("news/{topic}", anyone)
+    found = registry.declared("news/a%2Fb")
+    assert found is not None
+    assert (found.values, found.publications, found.rule) == ({"topic": "a/b"}, (), anyone)
+    assert registry.channel("news/a%2Fb") is None, "there are no rows to begin with"
+    assert registry.declared("news/a/b") is registry.declared("new") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections import deque
@@ -53,6 +54,8 @@ class EventsPeer(HttpPeer):
         super().__init__(port, **headers)
         self._lines = b""
         self._via: str | None = None
+        # Requests that are under way at the same time may overtake each other.
+        self._turn = asyncio.Lock()
 
     async def say(self, message: Message | str | bytes) -> None:
         if self._response is None:
@@ -61,7 +64,8 @@ class EventsPeer(HttpPeer):
             return
         text = json.dumps(message) if isinstance(message, dict) else message
         body = f'{{"connection": "{self.connection}", "via": {json.dumps(self._via)}, "messages": [{text}]}}'
-        status, _, answer = await ask(self.port, "/realtime/send", body, **self.headers)
+        async with self._turn:
+            status, _, answer = await ask(self.port, "/realtime/send", body, **self.headers)
         if status != 204:
             self.refusal = status, json.loads(answer)
 

@@ -1,0 +1,89 @@
+"""Presence: which users are in a channel, each once however many connections they have, and who has come and gone.
+
+Whoever comes back soon was never gone, so that a page that is loaded anew is no leave and join.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+# For so many seconds somebody is still here whose last connection was lost.
+GRACE = 3.0
+# So many users may be in one channel.
+MEMBERS = 1000
+
+
+class Crowded(Exception):
+    """There are as many users in a channel as may be."""
+
+
+@dataclass(slots=True)
+class Member:
+    """A user in a channel; ``info`` is what the application tells the others about it."""
+
+    id: str
+    info: Any = None
+    connections: set[Hashable] = field(default_factory=set)
+    # Ends the grace of somebody who is not connected.
+    leaving: asyncio.TimerHandle | None = None
+
+
+class Presence:
+    """The users in channels. Loop thread only. ``announce(channel, member, here)`` tells that one has come or gone."""
+
+    def __init__(self, announce: Callable[[str, Member, bool], None], grace: float = GRACE, most: int = MEMBERS) -> None:
+        self._announce = announce
+        self._grace = grace
+        self._most = most
+        self._channels: dict[str, dict[str, Member]] = {}
+
+    def members(self, channel: str) -> list[Member]:
+        """Who is there, in the order of coming."""
+        return list(self._channels.get(channel, {}).values())
+
+    def join(self, channel: str, connection: Hashable, user: str, info: Any = None) -> None:
+        """A connection of a user's is in a channel. Raises Crowded."""
+        members = self._channels.get(channel, {})
+        member = members.get(user)
+        if member is None:
+            if len(members) >= self._most:
+                raise Crowded
+            member = Member(user, info)
+            self._channels.setdefault(channel, {})[user] = member
+            self._announce(channel, member, True)
+        if member.leaving is not None:
+            member.leaving.cancel()
+            member.leaving = None
+        member.connections.add(connection)
+
+    def leave(self, channel: str, connection: Hashable, user: str, *, lost: bool = False) -> None:
+        """A connection of a user's is in a channel no more: on purpose, or it was ``lost`` and may come back."""
+        member = self._channels.get(channel, {}).get(user)
+        if member is None or connection not in member.connections:
+            return
+        member.connections.discard(connection)
+        if member.connections:
+            return
+        if lost:
+            loop = asyncio.get_running_loop()
+            member.leaving = loop.call_later(self._grace, self._gone, channel, member)
+        else:
+            self._gone(channel, member)
+
+    def close(self) -> None:
+        """Nobody is told any more who goes."""
+        for members in self._channels.values():
+            for member in members.values():
+                if member.leaving is not None:
+                    member.leaving.cancel()
+        self._channels.clear()
+
+    def _gone(self, channel: str, member: Member) -> None:
+        members = self._channels[channel]
+        del members[member.id]
+        if not members:
+            del self._channels[channel]
+        self._announce(channel, member, False)

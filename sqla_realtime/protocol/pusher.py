@@ -1,0 +1,161 @@
+"""The dialect of Pusher Channels, protocol 7: events with a name, a channel, and data that is JSON inside of JSON.
+
+A change is an event that is named by its type, in the channel that its row is in; ``reset`` says that a channel changed in a
+way that is not told row by row. Each is a message of its own. Whoever made a commit is sent what changed along with the
+rows that it acted on, and not those.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqla_realtime.commit import Change, Event, Position
+from sqla_realtime.protocol import pusher_codes
+from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.codes import Closing, ErrorCode
+from sqla_realtime.protocol.juggernaut import Spelled
+from sqla_realtime.protocol.messages import (
+    Bye,
+    ClientMessage,
+    Command,
+    Error,
+    Leave,
+    Ping,
+    Pong,
+    Recovered,
+    Reset,
+    ServerMessage,
+    Subscribe,
+    Welcome,
+)
+from sqla_realtime.protocol.pusher_messages import compact, read, texts
+from sqla_realtime.protocol.pusher_names import spell
+
+VERSION = "7"
+
+
+class Pusher:
+    """The codec of protocol 7. ``public`` says whether a channel of ours is one that anyone may join, and so is called
+    without a prefix; ``names`` are those channels that a client knows by other names than that."""
+
+    merges = False
+    rows = False
+    lines = True
+
+    def __init__(self, public: Callable[[str], bool], names: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._public = public
+        self._names = names or {}
+        self.name = "pusher.7" + json.dumps(sorted(self._names.items())) if self._names else "pusher.7"
+
+    def spelled(self, channel: str) -> str:
+        """What a channel of ours is called by those who have not asked for it by another name."""
+        return spell(channel, public=self._public(channel))
+
+    def naming(self, names: Mapping[str, Sequence[str]]) -> Pusher:
+        """The codec of a client that knows these channels by these names."""
+        return Pusher(self._public, names)
+
+    def decode(self, text: str) -> ClientMessage:
+        return read(text)
+
+    def batch(self, text: str) -> list[ClientMessage]:
+        return [read(each) for each in texts(text)]
+
+    def command(self, text: str) -> Command:
+        """This dialect names the connection in a request's path."""
+        raise BadMessage(ErrorCode.MALFORMED, "the body names no connection")
+
+    def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:
+        """This dialect has no subscriptions in a URL."""
+        raise BadMessage(ErrorCode.MALFORMED, "there are no subscriptions in a URL")
+
+    def encode(self, message: ServerMessage) -> bytes:
+        match message:
+            case Welcome():
+                known = {"socket_id": message.connection, "activity_timeout": max(1, math.ceil(message.ping))}
+                return event("pusher:connection_established", known)
+            case Ping():
+                return event("pusher:ping", {})
+            case Pong():
+                return event("pusher:pong", {})
+            case Error(channel=str()):
+                return refused(message.channel or "", message.message)
+            case Error():
+                return error(None, message.message)
+            case Bye():
+                # To be closed with one of the others is nothing that its client would want to tell anybody.
+                final = message.code < 4100 or message.code >= 4300
+                return error(message.code, message.reason) if final else b""
+            case Reset():
+                return b"\n".join(self._each(message.channels, "reset", {"reason": str(message.reason)}))
+            case Leave():
+                names = [name for channel in message.channels for name in self._called(channel)]
+                return b"\n".join(refused(name, "This channel is no longer for you.") for name in names)
+            case Recovered():
+                return b"\n".join(filter(None, message.commits))
+        return b""  # the conversation has told what the others say
+
+    def closes(self, code: Closing) -> Closing:
+        return pusher_codes.closes(code)
+
+    def change(self, change: Change) -> bytes:
+        fields: dict[str, Any] = {"id": change.id, "class": change.cls}
+        if change.changed:
+            fields["changed"] = change.changed
+        if change.cause is not None:
+            fields["cause"] = change.cause
+        text = compact(fields)
+        if change.record is not None:
+            text = f'{text[:-1]},"record":{change.record.decode()}}}'
+        lines = b"\n".join(event(change.type, text, name) for name in self._called(change.channel))
+        return Spelled(lines, side=change.side)
+
+    def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
+        if origin is not None:
+            changes = [each for each in changes if isinstance(each, Spelled) and each.side]
+        return b"\n".join(changes)
+
+    def _called(self, channel: str) -> Sequence[str]:
+        return self._names.get(channel) or (self.spelled(channel),)
+
+    def _each(self, channels: Sequence[str], name: str, data: dict[str, Any]) -> list[bytes]:
+        return [event(name, data, called) for channel in channels for called in self._called(channel)]
+
+
+def event(name: str, data: dict[str, Any] | str, channel: str | None = None, user: str | None = None) -> bytes:
+    """An event. Its data is text, also where that is JSON."""
+    fields: dict[str, Any] = {"event": name}
+    if channel is not None:
+        fields["channel"] = channel
+    fields["data"] = data if isinstance(data, str) else compact(data)
+    if user is not None:
+        fields["user_id"] = user
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def heard(said: Event) -> bytes:
+    """What somebody has said, as the others hear it."""
+    return event(said.name, said.data, said.channel, said.user)
+
+
+def joined(channel: str, data: dict[str, Any] | None = None) -> bytes:
+    """The client is in a channel."""
+    return event("pusher_internal:subscription_succeeded", data or {}, channel)
+
+
+def missed(channel: str) -> bytes:
+    """Nothing has been said in a channel that would remember it."""
+    return compact({"event": "pusher:cache_miss", "channel": channel}).encode()
+
+
+def refused(channel: str, message: str) -> bytes:
+    """The client may not be in a channel, as its library tells it where the application has refused."""
+    return event("pusher:subscription_error", {"type": "AuthError", "error": message, "status": 403}, channel)
+
+
+def error(code: int | None, message: str) -> bytes:
+    """Something is wrong; its data, unlike all other, is no text."""
+    return compact({"event": "pusher:error", "data": {"code": code, "message": message}}).encode()

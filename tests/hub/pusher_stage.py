@@ -1,0 +1,121 @@
+"""A stage for conversations in Pusher's protocol: one application's desk, whose log is immediate, and clients of it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from sqla_realtime.commit import Change, Commit, Entry, Event, Position
+from sqla_realtime.hub.connection import Connection, several
+from sqla_realtime.hub.doors import Handshake
+from sqla_realtime.hub.pusher import Desks
+from sqla_realtime.hub.pusher_conversation import PusherConversation
+from sqla_realtime.protocol import pusher_signatures
+from sqla_realtime.protocol.pusher import Pusher
+from tests.hub.stage import Stage
+
+KEY, SECRET, ID = "app-key", "a secret of the application", "1"
+
+
+@dataclass
+class FakeApp:
+    key: str = KEY
+    secret: str = SECRET
+    id: str = ID
+    client_events: bool = True
+    subscription_count: bool = False
+
+
+class Mute(Connection):
+    """A connection that is drained by its test."""
+
+    def wake(self) -> None:
+        pass
+
+
+class PusherStage:
+    """``tell`` commits a change; everything that is published is heard at once."""
+
+    def __init__(self, **settings: bool) -> None:
+        self.stage = Stage()
+        self.offset = 0
+        codec = Pusher(lambda channel: channel.startswith("open"))
+        self.desks = Desks([FakeApp(**settings), FakeApp("other-key", SECRET, "2")], self.publish, codec)
+        self.stage.hub.obey = lambda order: self.desks.hear(order) if isinstance(order, Event) else None
+
+    def publish(self, *events: Event) -> Future[Any]:
+        self._dispatch(Commit((), events=events))
+        done: Future[Any] = Future()
+        done.set_result(None)
+        return done
+
+    def tell(self, channel: str, origin: str | None = None) -> None:
+        self._dispatch(Commit((Change(channel, "create", "Row", "1", b'{"v":1}'),), origin=origin))
+
+    def doubt(self, channel: str) -> None:
+        self._dispatch(Commit((), frozenset({channel})))
+
+    def _dispatch(self, commit: Commit) -> None:
+        self.offset += 1
+        self.stage.hub.dispatch(Entry(Position("e", self.offset), commit))
+
+    def client(self, key: str = KEY) -> Caller:
+        desk = self.desks.of_key(key)
+        assert desk is not None
+        connection = Mute(self.desks.codec, 1_000_000)
+        conversation = PusherConversation(self.stage.house, connection, Handshake(), desk)
+        conversation.begin()
+        caller = Caller(conversation)
+        [told] = caller.heard()
+        assert told[0] == "pusher:connection_established"
+        return caller
+
+
+class Caller:
+    """One client. What it hears is (event, channel, data), with the data read."""
+
+    def __init__(self, conversation: PusherConversation) -> None:
+        self.conversation = conversation
+        self.connection = conversation.connection
+
+    @property
+    def code(self) -> int | None:
+        return self.connection.close_code
+
+    def heard(self) -> list[tuple[str, str | None, Any]]:
+        lines = b"\n".join(several(self.connection.drain())).split(b"\n")
+        messages = [json.loads(line) for line in lines if line]
+        return [(each["event"], each.get("channel"), _read(each.get("data"))) for each in messages]
+
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.heard()]
+
+    async def say(self, event: str, data: Any = None, **more: Any) -> None:
+        self.conversation.receive(json.dumps({"event": event, "data": data, **more}))
+        while self.conversation._task is not None:
+            await self.conversation._task
+
+    async def join(self, channel: str, user: str | None = None, *, secret: str = SECRET, socket: str | None = None) -> None:
+        """Join, with a signature where it takes one."""
+        data: dict[str, str] = {"channel": channel}
+        if channel.startswith(("private-", "presence-")):
+            member = None if user is None else json.dumps({"user_id": user, "user_info": {"name": user.title()}})
+            text = pusher_signatures.admission(socket or self.connection.id, channel, member)
+            data["auth"] = f"{KEY}:{pusher_signatures.sign(secret, text)}"
+            if member is not None:
+                data["channel_data"] = member
+        await self.say("pusher:subscribe", data)
+
+    async def sign_in(self, user: str, *, secret: str = SECRET) -> None:
+        data = json.dumps({"id": user})
+        signature = pusher_signatures.sign(secret, pusher_signatures.user(self.connection.id, data))
+        await self.say("pusher:signin", {"auth": f"{KEY}:{signature}", "user_data": data})
+
+
+def _read(data: Any) -> Any:
+    try:
+        return json.loads(data) if isinstance(data, str) else data
+    except ValueError:
+        return data

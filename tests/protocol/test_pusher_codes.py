@@ -1,0 +1,20 @@
+"""Close codes as its clients understand them: whatever we close with, they come back, but where it is their fault."""
+
+from __future__ import annotations
+
+from sqla_realtime.protocol.codes import CloseCode
+from sqla_realtime.protocol.pusher_codes import PusherCode, closes
+
+
+def test_each_of_ours_is_one_of_theirs() -> None:
+    told = {code: closes(code) for code in CloseCode}
+    assert set(told.values()) <= set(PusherCode)
+    for code, theirs in told.items():
+        # From 4100 to 4299 its library connects again by itself.
+        assert (4100 <= theirs < 4300) == (code >= 4500), code
+    assert told[CloseCode.RESTARTING] == 4200
+
+
+def test_theirs_are_told_as_they_are() -> None:
+    assert closes(PusherCode.UNKNOWN_APP) is PusherCode.UNKNOWN_APP
+    assert PusherCode.UNKNOWN_APP.reason == "unknown-app"

@@ -1,0 +1,53 @@
+"""What is signed for whom; the endpoints' tests have the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from sqla_realtime.hub.doors import Guest, Handshake, Refused
+from sqla_realtime.schema.registry import Registry
+from sqla_realtime.server.doors import Application
+from sqla_realtime.server.pusher_auth import Authoriser
+from sqla_realtime.server.tokens import sign
+from sqla_realtime.settings import PusherApp, Settings
+
+SECRET = "s" * 32
+APP = PusherApp(key="key", secret="a secret of the application", id="1")  # noqa: S106
+
+
+def authoriser(registry: Registry) -> Authoriser:
+    application = Application(identify=lambda identity: None if identity.id == "gone" else Guest(identity.id))
+    return Authoriser(registry, Settings(secret=SECRET), application, APP, lambda user: {"known": user is not None})
+
+
+def token(user: str) -> str:
+    return sign(SECRET, "HS256", user, 60, {})
+
+
+def test_the_rule_is_asked_with_the_applications_user() -> None:
+    registry = Registry()
+    asked = []
+
+    async def rule(user: object, room: str) -> bool:
+        asked.append((user, room))
+        return user is not None
+
+    registry.rule("rooms/{room}", rule)
+    auth = authoriser(registry)
+    signed = asyncio.run(auth.channel(Handshake(), token("7"), "1.2", "presence-rooms,a=2Fb"))
+    assert json.loads(signed["channel_data"]) == {"user_id": "7", "user_info": {"known": True}}
+    with pytest.raises(Refused):
+        asyncio.run(auth.channel(Handshake(), token("gone"), "1.2", "private-rooms,a"))
+    assert asked == [(Guest("7"), "a/b"), (None, "a")]
+
+
+def test_a_rule_that_lets_anybody_in_signs_for_nobody_too() -> None:
+    registry = Registry()
+    registry.rule("open", lambda user: True)
+    auth = authoriser(registry)
+    assert set(asyncio.run(auth.channel(Handshake(), None, "1.2", "private-open"))) == {"auth"}
+    with pytest.raises(Refused):
+        asyncio.run(auth.user(Handshake(), None, "1.2"))

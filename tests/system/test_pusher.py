@@ -1,0 +1,135 @@
+"""Unmodified pusher-js and laravel-echo in Chromium, on pages of an application that signs for its users."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import Engine
+from werkzeug.serving import make_server
+
+from sqla_realtime import Realtime
+from tests.support.browser import chromium
+from tests.support.pusher_site import Site
+from tests.transports.pusher.test_socket import APP
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def site(realtime: Callable[..., Realtime], sqlite: Engine) -> Site:
+    return Site(realtime(pusher=[APP]), sqlite)
+
+
+@pytest.fixture
+def url(site: Site) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    site.realtime.develop(True)
+    site.realtime.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+CONNECT = """
+port => {
+    window.heard = []
+    window.say = (...words) => heard.push(words)
+    window.options = {cluster: "", wsHost: "127.0.0.1", wsPort: port, forceTLS: false, enabledTransports: ["ws"]}
+    window.pusher = new Pusher("app-key", options)
+    pusher.connection.bind("state_change", ({current}) => say(current))
+    pusher.bind_global((event, data) => say(event, data))
+    window.join = name => pusher.subscribe(name).bind("pusher:subscription_error", ({status}) => say("refused", name, status))
+}
+"""
+WRITE = 'socket => fetch("/write", {method: "POST", headers: {"X-Socket-ID": socket}})'
+
+
+def await_(page: Page, *words: Any) -> None:
+    """Wait until the page has heard something that begins so."""
+    page.wait_for_function(
+        "words => heard.some(each => JSON.stringify(each.slice(0, words.length)) === JSON.stringify(words))", arg=list(words)
+    )
+
+
+def visitor(browser: Browser, site: Site, url: str, user: str) -> Page:
+    page = browser.new_context().new_page()
+    page.goto(f"{url}/login/{user}" if user else url)
+    page.evaluate(CONNECT, site.realtime.port)
+    return page
+
+
+def test_who_may_join_joins_and_whose_right_ends_is_out(site: Site, url: str, browser: Browser) -> None:
+    ann, bob, stranger = (visitor(browser, site, url, user) for user in ("7", "8", ""))
+    for page in (ann, bob, stranger):
+        page.evaluate('() => ["private-members,1", "presence-lounge"].forEach(join)')
+    for channel in ("private-members,1", "presence-lounge"):
+        await_(stranger, "refused", channel, 403)
+    for page in (ann, bob):
+        page.wait_for_function("pusher.channel('presence-lounge').members.count === 2")
+        page.wait_for_function("pusher.channel('private-members,1').subscribed")
+    assert ann.evaluate("pusher.channel('presence-lounge').members.get('8').info") == {"name": "User 8"}
+    ann.evaluate(WRITE, ann.evaluate("pusher.connection.socket_id"))
+    await_(bob, "create")
+    ann.evaluate(WRITE, "1.1")
+    await_(ann, "create")
+    assert ann.evaluate("heard.filter(([event]) => event === 'create').length") == 1, "its own commit came back"
+    site.banned.add("7")
+    site.realtime.revoke(user="7")
+    await_(ann, "refused", "private-members,1", 403)
+    site.write()
+    bob.wait_for_function("heard.filter(([event]) => event === 'create').length === 3")
+    assert ann.evaluate("heard.filter(([event]) => event === 'create').length") == 1
+    assert not bob.evaluate("heard.some(([event]) => event === 'connecting')"), "another user's connection was ended"
+    assert not stranger.evaluate("heard.some(([event]) => event === 'create')")
+    for page in (ann, bob, stranger):
+        page.context.close()
+
+
+def test_a_user_signs_in(site: Site, url: str, browser: Browser) -> None:
+    ann = visitor(browser, site, url, "7")
+    ann.evaluate("() => { pusher.signin(); pusher.user.bind_global((event, data) => say(event, data)) }")
+    ann.wait_for_function("pusher.user.serverToUserChannel?.subscribed")
+    assert ann.evaluate("pusher.user.user_data") == {"id": "7", "user_info": {"name": "User 7"}}
+    ann.context.close()
+
+
+ECHO = """
+port => {
+    window.heard = []
+    window.jQuery = undefined
+    window.echo = new (Echo.default ?? Echo)({broadcaster: "reverb", key: "app-key", wsHost: "127.0.0.1", wsPort: port,
+        forceTLS: false, enabledTransports: ["ws"], namespace: false, authEndpoint: "/pusher/auth"})
+    echo.channel("projects,1,pages").listen(".create", data => heard.push(["public", data.class]))
+    echo.private("members,1").listen(".create", data => heard.push(["private", data.class]))
+    echo.join("lounge").here(users => heard.push(["here", users])).joining(user => heard.push(["joining", user]))
+}
+"""
+
+
+def test_laravel_echo(site: Site, url: str, browser: Browser) -> None:
+    ann = browser.new_context().new_page()
+    ann.goto(f"{url}/login/7")
+    ann.evaluate(ECHO, site.realtime.port)
+    await_(ann, "here", [{"name": "User 7"}])
+    bob = visitor(browser, site, url, "8")
+    bob.evaluate('() => pusher.subscribe("presence-lounge")')
+    await_(ann, "joining", {"name": "User 8"})
+    ann.wait_for_function("echo.connector.pusher.channel('private-members,1').subscribed")
+    site.write()
+    await_(ann, "public", "Page")
+    await_(ann, "private", "Page")
+    for page in (ann, bob):
+        page.context.close()

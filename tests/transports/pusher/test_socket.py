@@ -1,0 +1,117 @@
+"""Unmodified pusher-js on a WebSocket hears commits, comes back, and is told by close codes what it understands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from sqla_realtime.protocol.codes import CloseCode
+from tests.support.node_pusher import Node
+from tests.support.scene import Scene, live
+
+Make = Callable[..., Scene]
+APP = {"key": "app-key", "secret": "a secret of the application", "id": "1", "client_events": True}
+SUBSCRIBE = """
+var pusher = new Pusher("app-key", options(%d))
+pusher.connection.bind("state_change", ({current}) => say(current, pusher.connection.socket_id))
+var pages = pusher.subscribe("projects,1,pages")
+pages.bind_global((name, data) => say(name, data))
+"""
+OTHER = """
+pusher.unsubscribe("projects,1,pages")
+var other = pusher.subscribe("projects,2,pages")
+other.bind("create", data => say("other", data))
+other.bind("pusher:subscription_succeeded", () => say("in"))
+"""
+
+
+def dismiss(made: Scene) -> None:
+    """Say to everybody what a server says that is restarted; this one stays, so nobody has to wait for it."""
+    runner = made.realtime._runner
+    assert runner is not None
+
+    async def dismiss() -> None:
+        for connection in made.connections:
+            connection.close(CloseCode.RESTARTING)
+
+    asyncio.run_coroutine_threadsafe(dismiss(), runner._loop).result(20)
+
+
+def test_pusher_js_hears_commits_and_comes_back(scene: Make) -> None:
+    made = scene(pusher=[APP])
+    with Node() as node:
+        node.run(SUBSCRIBE % made.port)
+        node.until("pusher:subscription_succeeded")
+        made.write()
+        data = node.until("create")[1]
+        assert (data["class"], data["id"], data["record"]["title"]) == ("Page", "1", "page 0")
+        made.doubt()
+        assert node.until("reset")[1] == {"reason": "invalidated"}
+        dismiss(made)
+        node.until("connecting")
+        node.until("pusher:subscription_succeeded")
+        made.write()
+        assert node.until("create")[1]["id"] == "2"
+        node.run(OTHER)
+        node.until("in")
+        made.write()
+        made.write(project=2)
+        node.until("other")
+        assert [words[0] for words in node.words].count("create") == 2
+
+
+async def closed(port: int, path: str) -> tuple[list[Any], int, str]:
+    """What is said to a client until it is closed."""
+    said = []
+    async with connect(f"ws://127.0.0.1:{port}{path}") as socket:
+        try:
+            while True:
+                said.append(json.loads(await socket.recv()))
+        except ConnectionClosed:
+            return said, socket.close_code or 0, socket.close_reason or ""
+
+
+@live
+async def test_refusals_are_close_codes(scene: Make) -> None:
+    made = scene(pusher=[APP])
+    for path, code, reason in [
+        ("/app/other?protocol=7", 4001, "unknown-app"),
+        ("/app/app-key", 4008, "no-protocol"),
+        ("/app/app-key?protocol=3", 4007, "unsupported-protocol"),
+    ]:
+        error = {"event": "pusher:error", "data": {"code": code, "message": reason}}
+        assert await closed(made.port, path) == ([error], code, reason)
+
+
+@live
+async def test_a_restart_is_a_close_code_too(scene: Make) -> None:
+    made = scene(pusher=[APP])
+    async with connect(f"ws://127.0.0.1:{made.port}/app/app-key?protocol=7") as socket:
+        await socket.recv()
+        await asyncio.to_thread(made.realtime.stop)
+        await socket.wait_closed()
+    assert (socket.close_code, socket.close_reason) == (4200, "reconnect")
+
+
+@live
+async def test_one_too_many_is_told_to_come_back_later(scene: Make) -> None:
+    made = scene(pusher=[APP], connections=1)
+    async with connect(f"ws://127.0.0.1:{made.port}/app/app-key?protocol=7") as socket:
+        assert json.loads(await socket.recv())["event"] == "pusher:connection_established"
+        assert await closed(made.port, "/app/app-key?protocol=7") == ([], 4100, "over-capacity")
+
+
+@live
+async def test_the_gate_is_the_same(scene: Make) -> None:
+    made = scene(pusher=[APP], development=False)
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(
+            f"ws://127.0.0.1:{made.port}/app/app-key?protocol=7", additional_headers={"Origin": "http://evil.example"}
+        )
+    assert caught.value.response.status_code == 403
