@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
-from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Bye, Error, Hello, Reset, ServerMessage, Welcome
+from sqla_realtime.protocol.messages import Bye, Hello, ServerMessage, Welcome
+from sqla_realtime.transports.again import ask_again
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.pump import Pump
 from sqla_realtime.transports.stream import StreamHandler
 
 # How long an EventSource waits before it comes back, in milliseconds; a random part, so that many do not come in step.
 RETRY_MS = (1000, 3000)
-# How soon rows that could not be read are asked for again, in seconds.
-AGAIN = 5.0
 
 
 class EventsHandler(StreamHandler):
@@ -119,10 +116,6 @@ class _Listener(_Reader):
 
     def tell(self, message: ServerMessage) -> None:
         super().tell(message)
-        match message:
-            case Bye():
-                self.retry_after_ms = message.retry_after_ms
-            case Reset():
-                self._again(message.channels)
-            case Error(code=ErrorCode.SNAPSHOT_FAILED, channel=str(channel)):
-                asyncio.get_running_loop().call_later(AGAIN, self._again, [channel])
+        if isinstance(message, Bye):
+            self.retry_after_ms = message.retry_after_ms
+        ask_again(message, self._again)

@@ -42,6 +42,7 @@ class Site:
         realtime.publish(Page, schema=PageOut, channel="club", join=lambda user: self.allow(), alias="/club")
         realtime.configure({}, session_cookie=_member)
         realtime.enable(self.sessions)
+        realtime.metadata.create_all(engine)
         with self.sessions.begin() as session:
             session.add(Project(id=1))
         realtime.start()

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from sqla_realtime import Realtime
 from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codes import CloseCode
-from tests.support.juggernaut import BACKBONE, BACKBONE_SCRIPTS, Window, home
+from sqla_realtime.protocol.juggernaut import RESERVED
+from tests.support.juggernaut import BACKBONE, BACKBONE_SCRIPTS, SCRIPTS, Window, home
 from tests.support.models import Page, PageOut
 from tests.support.processes import free_ports
 from tests.support.socketio import Site
@@ -65,15 +66,22 @@ def test_what_is_created_updated_and_destroyed_is_in_the_window(page: Tab, home:
     window.check()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_server_is_restarted(page: Tab, home: str, site: Site, transport: str) -> None:
+@pytest.mark.parametrize(("transport", "broker"), [("websocket", "memory"), ("xhr-polling", "database")])
+def test_the_server_is_restarted(
+    page: Tab, home: str, sqlite: Engine, realtime: Callable[..., Realtime], transport: str, broker: str
+) -> None:
+    site = Site(realtime(port=free_ports(1)[0], broker=broker), sqlite)
     site.write("one", "two")
+    if broker == "database":
+        site.write("gone by then")
     window = Window(page, home, site.port, transport)
-    window.shows("one", "two")
+    window.shows("one", "two", *(["gone by then"] if broker == "database" else []))
     session = window.session
     site.realtime.stop()
     site.rename("one", "uno")
     site.write("three")
+    if broker == "database":  # a log in memory goes with its server
+        site.remove("gone by then")
     site.realtime.start()
     window.shows("uno", "two", "three")
     site.remove("two")
@@ -132,6 +140,18 @@ def test_the_window_that_writes_has_no_second_record(page: Tab, other: Tab, home
     watching.shows("ours", "theirs")
     assert page.evaluate("Page.count()") == 2
     assert not window.errors
+
+
+def test_what_spine_would_call_instead_of_setting_it_is_known(page: Tab, home: str, site: Site) -> None:
+    Window(page, home, site.port, "websocket", [*SCRIPTS, "spine/lib/relation.js", "spine/lib/local.js"])
+    methods = """() => {
+        const names = new Set(["__proto__"])
+        for (let each = new Page(); each; each = Object.getPrototypeOf(each))
+            for (const name of Object.getOwnPropertyNames(each))
+                if (name !== "__proto__" && typeof each[name] === "function") names.add(name)
+        return [...names]
+    }"""
+    assert set(page.evaluate(methods)) | {"_callbacks", "cid"} == RESERVED
 
 
 def test_backbone(page: Tab, home: str, site: Site) -> None:

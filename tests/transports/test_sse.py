@@ -14,7 +14,7 @@ from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
 from sqla_realtime.server.tokens import Identity
-from sqla_realtime.transports import sse
+from sqla_realtime.transports import again
 from tests.support.carriers import EventsPeer
 from tests.support.scene import PAGES, Scene, live
 from tests.support.web import Response, ask, request
@@ -308,7 +308,7 @@ async def test_rows_that_could_not_be_read_are_asked_for_again(scene: Make, monk
     made = scene()
     original = DatabaseArchive.rows
     failures = 2
-    monkeypatch.setattr(sse, "AGAIN", 0.05)
+    monkeypatch.setattr(again, "AGAIN", 0.05)
 
     async def rows(archive: DatabaseArchive, channel: str) -> Any:
         nonlocal failures

@@ -54,8 +54,6 @@ class JuggernautSocketHandler(SocketHandler):
 class _PlainHandler(BodyHandler):
     """Answers with text, or with a script where one asks."""
 
-    script = False
-
     def initialize(self, lobby: Lobby, **parts: Desk) -> None:
         super().initialize(lobby)
         self._desk = parts["desk"]
@@ -65,13 +63,20 @@ class _PlainHandler(BodyHandler):
         return _place(self.request.path)
 
     def knock(self) -> None:
-        """A script is asked for without an Origin; its page may be another site's only if the Referer says it is allowed."""
+        """A script is asked for without an Origin, and any page could read it: the Referer has to say that this one may, or
+        the browser that it is the server's own."""
         headers = self.named()
-        if "origin" not in headers and "referer" in headers:
-            headers["origin"] = origin_of(headers["referer"])
+        own = headers.get("sec-fetch-site") == "same-origin"
+        if "origin" not in headers and not own and ("referer" in headers or self.is_script):
+            headers["origin"] = origin_of(headers.get("referer", "null"))
             self._lobby.gate.check(headers)
         else:
             super().knock()
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the answer is to be one."""
+        return "jsonp" in self.request.query_arguments
 
     def compute_etag(self) -> None:
         """No two answers are the same one."""
@@ -157,6 +162,10 @@ class PollHandler(_PlainHandler):
 
 class ScriptHandler(PollHandler):
     """jsonp-polling: the same for pages of browsers without CORS, by scripts and forms."""
+
+    @property
+    def is_script(self) -> bool:
+        return self.request.method == "GET"  # browsers name a form's origin
 
     def answer(self, lines: list[bytes]) -> None:
         self.say(payload(lines), self.get_query_argument("i", "0"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,13 +10,11 @@ from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import ClientMessage, Error, Reset, ServerMessage, Snapshot, Subscribe, Unsubscribe
+from sqla_realtime.protocol.messages import ClientMessage, ServerMessage, Snapshot, Subscribe, Unsubscribe
+from sqla_realtime.transports.again import ask_again
 from sqla_realtime.transports.juggernaut.gone import Gone
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.pump import Pump
-
-# How soon rows that could not be read are asked for again, in seconds.
-AGAIN = 5.0
 
 
 class Reader(Pump):
@@ -42,11 +39,7 @@ class Reader(Pump):
         if isinstance(message, Snapshot):
             self._bury(message)
         super().tell(message)
-        match message:
-            case Reset():
-                self.again(message.channels)
-            case Error(code=ErrorCode.SNAPSHOT_FAILED, channel=str(channel)):
-                asyncio.get_running_loop().call_later(AGAIN, self.again, [channel])
+        ask_again(message, self.again)
 
     def _bury(self, message: Snapshot) -> None:
         there = {(row.cls, row.id) for row in message.rows}

@@ -16,6 +16,8 @@ from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Poller, Site, hands
 from tests.support.web import ask
 
 Make = Callable[..., Site]
+# What a script of a page that is let in is asked for with.
+HOME = {"Referer": "http://localhost:3000/page"}
 
 
 @live
@@ -25,10 +27,10 @@ async def test_a_handshake(site: Make) -> None:
     session, *rest = body.decode().split(":")
     assert (status, rest) == (200, ["8", "15", "websocket,xhr-polling,jsonp-polling"])
     assert headers["access-control-allow-origin"] == "http://localhost:3000"
-    script = (await ask(port, "/socket.io/1?t=1&jsonp=3"))[2].decode()
+    script = (await ask(port, "/socket.io/1?t=1&jsonp=3", **HOME))[2].decode()
     assert script.startswith('io.j[3]("c-')
     assert script.endswith('");')
-    assert not (await ask(port, "/socket.io/1?t=1&jsonp=alert(1)"))[2].startswith(b"io.j")
+    assert not (await ask(port, "/socket.io/1?t=1&jsonp=alert(1)", **HOME))[2].startswith(b"io.j")
     assert len({session, *[await handshake(port) for _ in range(3)]}) == 4
 
 
@@ -43,9 +45,12 @@ async def test_pages_of_strangers_stay_outside(site: Make) -> None:
     with pytest.raises(InvalidStatus, match="403"):
         async with peer(made.port, origin="http://evil.example"):
             pass
-    # A page of this very server may load scripts.
-    own = {"Referer": f"http://127.0.0.1:{made.port}/", "Sec_Fetch_Site": "same-origin"}
-    assert (await ask(made.port, f"/socket.io/1/jsonp-polling/{session}?i=0", **own))[2] == b'io.j[0]("1::");'
+    # A script could be any page's that does not say which it is.
+    for path in ("?jsonp=0", f"jsonp-polling/{session}?i=0"):
+        assert (await ask(made.port, f"/socket.io/1/{path}"))[0] == 403
+    for own in ({"Referer": f"http://127.0.0.1:{made.port}/"}, {"Sec_Fetch_Site": "same-origin"}):
+        script = Poller(made.port, await handshake(made.port), "jsonp-polling").path
+        assert (await ask(made.port, f"{script}?i=0", **own))[2] == b'io.j[0]("1::");'
 
 
 @live
@@ -171,7 +176,7 @@ async def test_a_session_that_never_was(site: Make) -> None:
     for session in ("c-never-was-this-one", "x"):
         assert await Poller(made.port, session).poll() == [NO_SESSION]
         assert await Poller(made.port, session).say(subscribe()) == NO_SESSION
-    assert (await ask(made.port, "/socket.io/1/jsonp-polling/x?i=1"))[2].decode() == f'io.j[1]("{NO_SESSION}");'
+    assert (await ask(made.port, "/socket.io/1/jsonp-polling/x?i=1", **HOME))[2].decode() == f'io.j[1]("{NO_SESSION}");'
     # Nor one that was handed out too many handshakes ago.
     first, *others = [await handshake(made.port) for _ in range(3)]
     assert await Poller(made.port, first).poll() == [NO_SESSION]
@@ -210,10 +215,10 @@ async def test_bodies_have_bounds(site: Make) -> None:
 async def test_scripts_and_forms(site: Make) -> None:
     made = site()
     client = Poller(made.port, await handshake(made.port), "jsonp-polling")
-    assert (await ask(made.port, f"{client.path}?i=0"))[2] == b'io.j[0]("1::");'
+    assert (await ask(made.port, f"{client.path}?i=0", **HOME))[2] == b'io.j[0]("1::");'
     assert await client.say("d=" + quote(json.dumps(subscribe()))) == "1"
     await asyncio.to_thread(made.write, "</script>\u2028")
-    status, headers, body = await ask(made.port, f"{client.path}?i=12")
+    status, headers, body = await ask(made.port, f"{client.path}?i=12", **HOME)
     assert (status, headers["content-type"]) == (200, "text/javascript; charset=utf-8")
     assert body.startswith(b'io.j[12]("')
     assert b"\\u2028" in body

@@ -11,7 +11,7 @@ from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
 from sqla_realtime.server.doors import DatabaseArchive
-from sqla_realtime.transports.juggernaut import talk
+from sqla_realtime.transports import again
 from tests.support.scene import live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Site, peer, poller, subscribe
 
@@ -44,7 +44,7 @@ async def test_who_comes_back_is_told_what_is_gone_and_what_is_there(site: Make)
 
 @live
 async def test_rows_that_can_not_be_read_are_read_again(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(talk, "AGAIN", 0.01)
+    monkeypatch.setattr(again, "AGAIN", 0.01)
     read, failures = DatabaseArchive.rows, [Refused(ErrorCode.SNAPSHOT_FAILED, "")] * 2
 
     async def rows(self: DatabaseArchive, channel: str) -> Sequence[Row]:
