@@ -43,10 +43,12 @@ class App(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom an application's signature speaks of: ``id`` is None where it does not say."""
+    """Whom an application's signature speaks of: ``id`` is None where it does not say. ``expires`` is the end of what it was
+    signed for, in seconds since the epoch, None where it has none."""
 
     id: str | None = None
     info: Any = None
+    expires: float | None = None
 
 
 class Desk:
@@ -181,4 +183,7 @@ def person_in(data: str, key: str) -> Person:
         user = str(user)  # as libraries in some languages have it
     if not isinstance(user, str) or not 0 < len(user) <= MAX_USER or not user.isprintable():
         raise ValueError(key)
-    return Person(user, fields.get("user_info"))
+    expires = fields.get("expires")
+    if not isinstance(expires, int | float | None) or isinstance(expires, bool):
+        raise ValueError(key)
+    return Person(user, fields.get("user_info"), expires)

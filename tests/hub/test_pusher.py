@@ -99,6 +99,7 @@ def test_desks_are_found_by_key_and_by_id() -> None:
     [
         ('{"user_id":"7"}', Person("7")),
         ('{"user_id":7,"user_info":{"a":1}}', Person("7", {"a": 1})),
+        ('{"user_id":"7","expires":5.5}', Person("7", None, 5.5)),
         ('{"user_id":"Zoë O."}', Person("Zoë O.")),
     ],
 )
@@ -111,6 +112,7 @@ def test_whom_data_speaks_of(data: str, person: Person) -> None:
     [
         "", "x", "[]", "{}", '{"user_id":true}', '{"user_id":null}', '{"user_id":""}', '{"user_id":"\\ud800"}',
         '{"user_id":"a\\nb"}', '{"user_id":"' + "x" * 129 + '"}', "[" * 100_000,
+        '{"user_id":"7","expires":"x"}',
     ],
 )  # fmt: skip
 def test_of_whom_it_does_not(data: str) -> None:
