@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from examples.common import demo_folder, secret_in
-from examples.flask_demo import security, views
+from examples.flask_demo import security, spine, views
 from examples.flask_demo.models import db, prepare
 from examples.flask_demo.realtime import realtime
 
@@ -34,6 +34,7 @@ def create_app(**config: Any) -> Flask:
     realtime.init_app(app, db)
     security.init_app(app)
     app.register_blueprint(views.blueprint)
+    app.register_blueprint(spine.blueprint)
     with app.app_context():
         realtime.metadata.create_all(db.engine)
         prepare()

@@ -22,6 +22,8 @@ class PageOut(BaseModel):
 
 
 realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
+# The same for the page of Spine and Juggernaut, by the name that they know it by.
+realtime.publish(Page, schema=PageOut, channel="shared", where=Page.project_id == 1, alias="/observer")
 
 
 @realtime.identify
@@ -34,3 +36,9 @@ def user_of(identity: Identity) -> User | None:
 def may_join(user: User | None, project_id: int) -> bool:
     """Members only. Whoever is refused learns nothing, not even whether the project exists."""
     return user is not None and user.can_read(project_id)
+
+
+@realtime.channel("shared")
+def may_share(user: User | None) -> bool:
+    """Members of the project that these pages are of."""
+    return may_join(user, 1)

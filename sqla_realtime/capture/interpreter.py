@@ -138,9 +138,12 @@ class Interpreter:
             tell([row], [each for each, exact in publications.items() if exact], own, doubt)
             loose += [(each, row) for each, exact in publications.items() if not exact]
             doubt |= self._shown(row)
-        # What the process itself has not told, nobody acted on by hand: a cascade, or the application's own trigger.
+        # What the process itself has not told is a cascade's or raw SQL's, which nobody can tell apart, but no cascade makes
+        # rows. To be told of one's own row again does harm only where it is a new one.
         sides = {(each.channel, each.cls, each.id): each.side for each in told.changes}
-        changes = [each._replace(side=sides.get((each.channel, each.cls, each.id), True)) for each in own.in_order()]
+        changes = [
+            each._replace(side=sides.get((each.channel, each.cls, each.id), each.type != "create")) for each in own.in_order()
+        ]
         known = {(each.channel, each.cls, each.id) for each in changes}
         more = [each for each in told.changes if (each.channel, each.cls, each.id) not in known]
         known = {(each.channel, each.cls, each.id) for each in more}

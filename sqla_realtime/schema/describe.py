@@ -14,11 +14,15 @@ def describe(registry: Registry) -> list[str]:
         pattern = publication.pattern.text
         rule = "nobody may join: it has no rule" if pattern in unruled else f"joined by rule {registry.rule_name(pattern)}"
         lines += [
-            f"{publication.model.__name__} on {pattern} ({rule})",
+            f"{publication.model.__name__} on {pattern}{_alias(publication)} ({rule})",
             f"    sends: {', '.join(publication.fields.spelled)}",
             f"    keeps: {', '.join(_withheld(publication)) or 'nothing'}",
         ]
     return lines or ["Nothing is published."]
+
+
+def _alias(publication: Publication) -> str:
+    return "" if publication.alias is None else f", for Juggernaut {publication.alias.text}"
 
 
 def _withheld(publication: Publication) -> list[str]:

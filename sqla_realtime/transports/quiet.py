@@ -22,6 +22,11 @@ class QuietHandler(RequestHandler):
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
 
+    @property
+    def place(self) -> str:
+        """What was asked for, as it may stand in a log."""
+        return self.request.path
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(HTTPStatus(status_code).phrase + "\n")
@@ -33,7 +38,7 @@ class QuietHandler(RequestHandler):
         tb: TracebackType | None,
     ) -> None:
         if not isinstance(value, HTTPError):
-            log.error("A request to %s failed. [request-failed]", self.request.path, exc_info=value)
+            log.error("A request to %s failed. [request-failed]", self.place, exc_info=value)
 
 
 class NotFoundHandler(QuietHandler):
@@ -45,7 +50,8 @@ class NotFoundHandler(QuietHandler):
 
 def log_request(handler: RequestHandler) -> None:
     """One line per request at DEBUG, without the query, which can hold a token."""
-    log.debug("%s %s %d", handler.request.method, handler.request.path, handler.get_status())
+    place = handler.place if isinstance(handler, QuietHandler) else ""
+    log.debug("%s %s %d", handler.request.method, place, handler.get_status())
 
 
 @contextmanager

@@ -271,6 +271,12 @@ def test_an_upsert_a_copy_and_a_cascade_are_told(teams: World) -> None:
     assert {(each.type, each.id) for each in upsert.changes} == {("update", "1"), ("create", "2")}
     assert brief(copied) == [("teams/1", "create", "Member", "3", (), None)]
     assert {(each.type, each.id) for each in cascade.changes} == {("destroy", "1"), ("destroy", "2"), ("destroy", "3")}
+    # Who wrote is told of a row once more rather than never, but of no new one.
+    assert {(each.type, each.side) for each in (*upsert.changes, *cascade.changes)} == {
+        ("create", False),
+        ("update", True),
+        ("destroy", True),
+    }
 
 
 def test_the_orm_and_its_triggers_tell_a_row_once(teams: World) -> None:
@@ -284,6 +290,7 @@ def test_the_orm_and_its_triggers_tell_a_row_once(teams: World) -> None:
         ("create", "1", b'{"id":1,"team_id":1,"title":"raw"}'),
         ("create", "2", b'{"id":2,"team_id":1,"title":"orm"}'),
     ]
+    assert not any(each.side for each in both.changes)
     # Raw SQL that the Session could not follow is known row by row: nobody has to reload.
     assert both.invalidated == frozenset()
 

@@ -31,13 +31,13 @@ def test_what_is_sent_what_is_kept_and_who_may_join() -> None:
 
     registry = Registry()
     registry.publish(Publication(Seat, SeatOut, "halls/{hall}"))
-    registry.publish(Publication(Team, TeamOut, "teams"))
+    registry.publish(Publication(Team, TeamOut, "teams", alias="/observer"))
     registry.rule("halls/{hall}", may_join)
     assert describe(registry) == [
         "Seat on halls/{hall} (joined by rule may_join)",
         "    sends: place",
         "    keeps: row, hall",
-        "Team on teams (nobody may join: it has no rule)",
+        "Team on teams, for Juggernaut /observer (nobody may join: it has no rule)",
         "    sends: id, name",
         "    keeps: nothing",
     ]

@@ -20,6 +20,7 @@ from sqla_realtime.transports.gated import BodyHandler
 from sqla_realtime.transports.handshake import origin_of
 from sqla_realtime.transports.juggernaut.desk import Desk
 from sqla_realtime.transports.juggernaut.mailbox import Mailbox
+from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.link import Link
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.websocket import SocketHandler
@@ -33,6 +34,10 @@ class JuggernautSocketHandler(SocketHandler):
     def initialize(self, lobby: Lobby, **parts: Desk) -> None:
         super().initialize(lobby)
         self._desk = parts["desk"]
+
+    @property
+    def place(self) -> str:
+        return _place(self.request.path)
 
     def select(self, headers: dict[str, str]) -> str | None:
         return None  # Socket.IO 0.8 offers none
@@ -54,6 +59,10 @@ class _PlainHandler(BodyHandler):
     def initialize(self, lobby: Lobby, **parts: Desk) -> None:
         super().initialize(lobby)
         self._desk = parts["desk"]
+
+    @property
+    def place(self) -> str:
+        return _place(self.request.path)
 
     def knock(self) -> None:
         """A script is asked for without an Origin; its page may be another site's only if the Referer says it is allowed."""
@@ -98,10 +107,10 @@ class PollHandler(_PlainHandler):
         if box is None and self._desk.expects(session):
             try:
                 await self.line_up()
+                box = self._open(session)
             except Refused as refused:
                 self.refuse(refused)
                 return
-            box = self._open(session)
         if box is None:
             self.answer([NO_SESSION])
             return
@@ -139,8 +148,11 @@ class PollHandler(_PlainHandler):
         self.say("1")
 
     def _open(self, session: str) -> Mailbox:
-        handshake = self._lobby.handshake(self.named(), self.request.remote_ip or "")
-        return self._desk.open(session, handshake)
+        """Raises Refused for one too many: a client that has not begun would ask again at once, whatever a packet says."""
+        box = self._desk.open(session, self._lobby.handshake(self.named(), self.request.remote_ip or ""))
+        if box.close_code is not None:
+            raise sent_away()
+        return box
 
 
 class ScriptHandler(PollHandler):
@@ -158,6 +170,11 @@ class ScriptHandler(PollHandler):
         if not isinstance(said, str):
             raise Refused(ErrorCode.MALFORMED, "The form's field d is no text in JSON.")
         return said
+
+
+def _place(path: str) -> str:
+    """A path without the session, by which whoever knows it could read and speak."""
+    return path.rpartition("/")[0]
 
 
 def routes(lobby: Lobby, aliases: Aliases) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqla_realtime.transports.juggernaut.gone import Gone
+from sqla_realtime.history import Bounds
+from sqla_realtime.transports.juggernaut.gone import SPARE, Gone
 from tests.hub.fakes import at, drop, entry, make_hub, put
 
 
@@ -17,3 +18,12 @@ def test_a_row_is_gone_until_it_is_there_again() -> None:
     assert gone.of("a") == {("Row", "1"): drop("a", 1)}
     hub.jump(at(7))
     assert gone.of("a") == {}
+
+
+def test_what_the_history_has_forgotten_is_forgotten() -> None:
+    hub = make_hub(bounds=Bounds(count=3))
+    gone = Gone(hub)
+    for offset in range(1, SPARE + 9):
+        hub.dispatch(entry(offset, drop("a", offset)))
+        assert ("Row", str(offset)) in gone.of("a")
+    assert len(gone.of("a")) < SPARE

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.support.scene import Scene, eventually, live
+from tests.support.models import Page, Project
+from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Poller, Site, handshake, peer, poller, subscribe, unsubscribe
 from tests.support.web import ask
 
@@ -107,6 +108,23 @@ async def test_who_writes_is_not_told_of_its_own(site: Make) -> None:
 
 
 @live
+async def test_who_writes_is_told_what_was_changed_along_with_its_own(site: Make) -> None:
+    made = site()
+    made.write("one", "two")
+    async with peer(made.port, "/observer") as writer:
+        assert len(await writer.hear(4)) == 4
+
+        def remove() -> None:
+            with made.realtime.origin(writer.session), made.sessions.begin() as session:
+                session.delete(session.get_one(Page, 1))
+            with made.realtime.origin(writer.session), made.sessions.begin() as session:
+                session.delete(session.get_one(Project, 1))
+
+        await asyncio.to_thread(remove)
+        assert await writer.hear() == ["destroy 2"]
+
+
+@live
 async def test_signs_of_life_and_nonsense(site: Make) -> None:
     made = site(ping_interval=0.4, max_errors=3)
     async with peer(made.port) as client:
@@ -139,6 +157,15 @@ async def test_a_conversation_by_polls(site: Make) -> None:
 
 
 @live
+async def test_no_session_is_logged(site: Make, ear: Ear) -> None:
+    made = site()
+    client = await poller(made.port, "/observer")
+    async with peer(made.port) as other:
+        ear.secrets += [client.session, other.session]
+    assert "GET /socket.io/1/xhr-polling 200" in ear.text
+
+
+@live
 async def test_a_session_that_never_was(site: Make) -> None:
     made = site(unadmitted=2)
     for session in ("c-never-was-this-one", "x"):
@@ -149,6 +176,17 @@ async def test_a_session_that_never_was(site: Make) -> None:
     first, *others = [await handshake(made.port) for _ in range(3)]
     assert await Poller(made.port, first).poll() == [NO_SESSION]
     assert await Poller(made.port, others[0]).poll() == ["1::"]
+
+
+@live
+async def test_one_too_many_is_sent_away(site: Make) -> None:
+    made = site(connections=1)
+    first = await poller(made.port)
+    second = Poller(made.port, await handshake(made.port))
+    assert (await ask(made.port, second.path))[0] == 503
+    assert await second.poll() == [NO_SESSION]
+    assert await first.say("0::") == "1"
+    await poller(made.port)
 
 
 @live
