@@ -205,7 +205,7 @@ class PusherConversation(Conversation):
             self.connection.send(pusher.error(PusherCode.EVENT_REFUSED, f"A client may send {EVENTS} events a second."))
         else:
             user = found[1].id if found[0].kind == "presence" else None
-            self._desk.publish(Event(app.id, message.channel, message.name, message.data, user, self.connection.id))
+            self._desk.said(Event(app.id, message.channel, message.name, message.data, user, self.connection.id))
 
     def _sign_in(self, message: SignIn) -> None:
         try:

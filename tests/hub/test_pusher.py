@@ -73,6 +73,27 @@ def test_a_crowd_is_refused() -> None:
     play(scene)
 
 
+def test_an_application_is_told_who_comes_and_goes() -> None:
+    async def scene(stage: PusherStage) -> None:
+        desk = next(iter(stage.desks))
+        told: list[tuple[str, str]] = []
+        desk.hook = lambda event: told.append((event["name"], event.get("user_id", event["channel"])))
+        ann, again = stage.client(), stage.client()
+        await ann.sign_in("ann")
+        await ann.join("#server-to-user-ann")
+        await ann.join("presence-no", "ann")
+        await ann.say("client-a", 1, channel="presence-no")
+        ann.conversation.end()
+        await again.join("presence-no", "ann")
+        await asyncio.sleep(9)
+        assert told == [("member_added", "ann"), ("channel_occupied", "presence-no"), ("client_event", "ann")]
+        again.conversation.end()
+        await asyncio.sleep(9)
+        assert sorted(told[3:]) == [("channel_vacated", "presence-no"), ("member_removed", "ann")]
+
+    play(scene)
+
+
 def test_what_was_missed_is_a_reset() -> None:
     async def scene(stage: PusherStage) -> None:
         client = stage.client()
