@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
 # What `make bench` runs, in this order.
-BENCHMARKS := benchmarks/latency.py benchmarks/database_log.py benchmarks/watched.py benchmarks/commit_overhead.py benchmarks/memory.py benchmarks/fanout/run.py \
+BENCHMARKS := benchmarks/latency.py benchmarks/database_log.py benchmarks/shared_latency.py benchmarks/watched.py benchmarks/commit_overhead.py benchmarks/memory.py benchmarks/fanout/run.py \
 	benchmarks/fanout/stalled.py benchmarks/fanout/storm.py benchmarks/fanout/gil.py
 # What `make demo` bundles, and where to.
 PANELS := examples/flask_demo/static/panels
@@ -46,7 +46,7 @@ demo-fastapi: $(VENV)/.installed-demo-fastapi  ## run the FastAPI demo in the fo
 
 test: $(VENV)/.installed-test $(OLDEST)/.installed browser servers check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
 	@sh scripts/beside.sh '$(MAKE) --no-print-directory oldest' '$(BIN)/python -m pytest -q -m beside' \
-		-- $(BIN)/python -m pytest -m 'not beside'
+		-- $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not beside'
 
 oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
 	@$(OLDEST)/bin/python -m pytest -q tests/capture tests/schema

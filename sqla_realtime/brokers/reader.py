@@ -214,13 +214,13 @@ class Reader:
                 journal.heard()
                 self._catch_up(journal, connection)
                 self._tidier.tidy(journal, connection, self._ring.bounds.age)
+            self._tries, self.failure = 0, None  # a whole look
             if not journal.heard():
                 self._rest(ear)
 
     def _rest(self, ear: int | None) -> None:
         """Until it is woken, by this process or another one, or it is time to look again by itself."""
         self._watchdog.rest()
-        self._tries, self.failure = 0, None
         self._resting = True  # before it is asked whether anybody follows, lest one who begins now is not seen
         if not self._ring.followed:
             self._bell.wait(None)

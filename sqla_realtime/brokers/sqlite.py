@@ -39,6 +39,7 @@ class SqliteJournal(CountedJournal):
         [self._path] = [row.file for row in connection.exec_driver_sql("PRAGMA database_list") if row.name == "main"]
         self._file = _file_of(self._path)
         connection.exec_driver_sql("PRAGMA busy_timeout = 5000")
+        self.begin(connection)  # also where it has begun: whoever can only read is to know it now
         super().prepare(connection)
 
     def begin(self, connection: Connection) -> None:

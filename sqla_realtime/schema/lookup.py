@@ -22,7 +22,7 @@ class Lookup:
 
     Integers without a gap, which is what INSERTs make, are a range: two parameters instead of 500. PostgreSQL takes
     other integers as one array. MySQL is asked for what is stored now, in rows that are ours already: it never waits, and
-    each key is its own, because with a range the row after it would be locked too.
+    each key is its own, because with a range the row after it would be locked too, and with all rows all of them.
     """
 
     def __init__(self, columns: Sequence[Any], statement: Select[Any]) -> None:
@@ -33,7 +33,7 @@ class Lookup:
         self._range: Select[Any] | None = None
         self._listed = statement.where(chosen.in_(bindparam("keys", expanding=True)))
         locks = statement._for_update_arg is not None
-        self._stored = self._listed if locks else self._listed.with_for_update(nowait=True)
+        self._stored = self._listed if locks else _by_index(self._listed, columns).with_for_update(nowait=True)
         if column is not None and self._integers:
             self._range = statement.where(column.between(bindparam("first"), bindparam("last")))
             self._prepared = Prepared(self._range, ("first", "last"))
@@ -66,3 +66,11 @@ class Lookup:
         if self._range is not None and values[-1] - values[0] == len(values) - 1 and len(set(values)) == len(values):
             return self._range, {"first": values[0], "last": values[-1]}
         return (self._array if dialect == "postgresql" else self._listed), {"keys": values}
+
+
+def _by_index(statement: Select[Any], columns: Sequence[Any]) -> Select[Any]:
+    """However few rows there are, and however many are wanted, no others are looked at."""
+    table = columns[0].__clause_element__().table
+    for name in REPEATS:
+        statement = statement.with_hint(table, "FORCE INDEX (PRIMARY)", name)
+    return statement

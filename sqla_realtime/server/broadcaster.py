@@ -170,16 +170,20 @@ class Broadcaster:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(interval / 4, self._settings.hello_timeout / 4))
-            now = loop.time()
             self.house.tally.flush()
             self.house.snapshots.sweep()
-            for conversation, opened in list(self._lobby.conversations.items()):
-                connection = conversation.connection
-                if not conversation.admitted:
-                    if now - opened > self._settings.hello_timeout:
-                        connection.close(CloseCode.HELLO_TIMEOUT)
-                elif connection.pending and now - connection.sent_at > 2 * interval:
-                    # What was written two pings ago is not taken yet; a response, unlike a WebSocket, has no pong to miss.
-                    connection.abort(CloseCode.SLOW_CONSUMER)
-                elif now - connection.sent_at > interval / 2:
-                    connection.tell(Ping(self.hub.position if connection.channels else None))
+            self._tend(loop.time())
+
+    def _tend(self, now: float) -> None:
+        """Apart from what waits for the next time: whoever was looked at last would be kept until then, gone or not."""
+        interval = self._settings.ping_interval
+        for conversation, opened in list(self._lobby.conversations.items()):
+            connection = conversation.connection
+            if not conversation.admitted:
+                if now - opened > self._settings.hello_timeout:
+                    connection.close(CloseCode.HELLO_TIMEOUT)
+            elif connection.pending and now - connection.sent_at > 2 * interval:
+                # What was written two pings ago is not taken yet; a response, unlike a WebSocket, has no pong to miss.
+                connection.abort(CloseCode.SLOW_CONSUMER)
+            elif now - connection.sent_at > interval / 2:
+                connection.tell(Ping(self.hub.position if connection.channels else None))

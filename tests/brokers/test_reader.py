@@ -21,6 +21,7 @@ from sqla_realtime.brokers.tables import log as log_table
 from sqla_realtime.errors import PositionGone
 from tests.brokers.contract import commit, take
 from tests.brokers.stage import DatabaseLog, database_log
+from tests.support.scene import eventually
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_a_lost_connection_is_made_again_and_nothing_is_missed(
         async with aclosing(log.broker.follow(await log.broker.head())) as entries:
             log.write(commit(1)).commit()
             await take(entries, 1)
+            await eventually(lambda: log.broker._running().failure is None)  # it has looked once, and is back
             faults.extend(["three", "four"])
             future = log.broker._running().ask(fail_once())
             log.write(commit(2)).commit()

@@ -237,7 +237,9 @@ class World:
             raise await self._explained(wrong)
 
     async def _explained(self, wrong: BaseException) -> BaseException:
-        """With who else is wrong, and what the log says of the rows in question."""
+        """With who else is wrong, and what the log says of the rows in question, where the application holds it."""
+        if self._broker == "database":
+            return wrong
         lines = []
         truth = self._truth()
         for client in self.clients:

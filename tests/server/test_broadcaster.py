@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -142,6 +144,22 @@ async def test_many_joins_and_leaves_leave_nothing_behind(scene: Make) -> None:
                 await peer.say({"type": "unsubscribe", "id": 2, "channels": [PAGES]})
                 await peer.until(lambda heard: heard == {"type": "unsubscribed", "id": 2, "channels": [PAGES]})
         await eventually(lambda: len(made.connections) == 1)
+
+
+@live
+async def test_the_clock_keeps_nobody_who_is_gone(scene: Make) -> None:
+    made = scene(ping_interval=0.4)
+    async with Peer(made.port) as peer:
+        await peer.hello()
+        assert await peer.hear() == {"type": "ping"}  # so it was looked at
+        ours = [weakref.ref(each) for each in made.server._lobby.conversations]
+    await eventually(lambda: not made.connections)
+
+    def gone() -> bool:
+        gc.collect()
+        return [each() for each in ours] == [None]
+
+    await eventually(gone)
 
 
 @live

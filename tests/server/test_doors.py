@@ -153,7 +153,9 @@ def araises(error: BaseException) -> Callable[..., Any]:
     return rule
 
 
-@pytest.mark.parametrize("rule", [admit, Callables(), lambda user, project_id: admit(user, project_id)], ids=str)
+@pytest.mark.parametrize(
+    "rule", [admit, Callables(), lambda user, project_id: admit(user, project_id)], ids=lambda each: type(each).__name__
+)
 def test_rules_may_be_asynchronous(scene: Make, rule: Any) -> None:
     @live
     async def story() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -43,8 +44,9 @@ def small_disk(folder: Path) -> Iterator[str]:
         with server.connect() as connection:
             owner = Path(connection.execute(text("SHOW data_directory")).scalar_one()).stat().st_uid
             os.chown(folder, owner, -1)
-            for each in folder.parents[:3]:  # those that pytest has made are closed to others
-                each.chmod(0o755)
+            for each in folder.parents:  # those that pytest has made are closed to others
+                if each.is_relative_to(tempfile.gettempdir()) and each != Path(tempfile.gettempdir()):
+                    each.chmod(0o755)
             connection.execute(text(f"CREATE TABLESPACE {name} LOCATION '{folder}'"))
         yield name
         with server.connect() as connection:
