@@ -26,6 +26,7 @@ class FakeApp:
     id: str = ID
     client_events: bool = True
     subscription_count: bool = False
+    webhook: str | None = None
 
 
 class Mute(Connection):

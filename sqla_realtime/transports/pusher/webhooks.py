@@ -10,7 +10,7 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
-from sqla_realtime.hub.pusher import Desk
+from sqla_realtime.hub.pusher import Desk, Desks
 from sqla_realtime.hub.tally import Tally
 from sqla_realtime.protocol.pusher_messages import compact
 from sqla_realtime.protocol.pusher_signatures import sign
@@ -85,3 +85,8 @@ class Webhooks:
         except (HTTPError, OSError):
             return False
         return True
+
+
+def webhooks(desks: Desks, tally: Tally) -> list[Webhooks]:
+    """Those of the applications that have any."""
+    return [Webhooks(desk, desk.app.webhook, tally) for desk in desks if desk.app.webhook is not None]
