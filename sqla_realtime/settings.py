@@ -53,13 +53,15 @@ def _parsed(value: object) -> object:
 
 class PusherApp(BaseModel, frozen=True, extra="forbid"):
     """An application as Pusher's clients and libraries know it. Whoever has the ``secret`` may say anything in its channels,
-    and admit anybody to the private ones. ``client_events``: so may, to each other, the members of a private channel."""
+    and admit anybody to the private ones. ``client_events``: so may, to each other, the members of a private channel.
+    ``webhook`` is the URL that is told who comes and goes."""
 
     key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     secret: Annotated[str, Field(min_length=16, repr=False)]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     client_events: bool = False
     subscription_count: bool = False
+    webhook: Annotated[str | None, Field(pattern=r"^https?://", repr=False)] = None
 
 
 class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
-from sqla_realtime.hub.presence import Crowded, Member, Presence
+from sqla_realtime.hub.presence import GRACE, Crowded, Member, Presence
 from sqla_realtime.hub.rooms import Rooms
 from sqla_realtime.protocol import pusher
 from sqla_realtime.protocol.codes import ErrorCode
@@ -39,14 +39,18 @@ class App(Protocol):
     def client_events(self) -> bool: ...
     @property
     def subscription_count(self) -> bool: ...
+    @property
+    def webhook(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom an application's signature speaks of: ``id`` is None where it does not say."""
+    """Whom an application's signature speaks of: ``id`` is None where it does not say. ``expires`` is the end of what it was
+    signed for, in seconds since the epoch, None where it has none."""
 
     id: str | None = None
     info: Any = None
+    expires: float | None = None
 
 
 class Desk:
@@ -58,6 +62,10 @@ class Desk:
         self.rooms = Rooms()
         self.presence = presence(self._announce)
         self._counting: dict[str, asyncio.TimerHandle] = {}
+        # Is told what an application may want to know, as its webhooks have it.
+        self.hook: Callable[[dict[str, Any]], None] = lambda event: None
+        # Rooms that are empty, and perhaps not for long.
+        self._vacated: dict[str, asyncio.TimerHandle] = {}
 
     def hear(self, event: Event) -> None:
         """Something was said in a channel of this application, by whatever server's client or publisher."""
@@ -78,11 +86,19 @@ class Desk:
                 self.presence.join(name.wire, connection, person.id, person.info)
             except Crowded:
                 raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, "There are as many in this channel as may be.") from None
+        vacated = self._vacated.pop(name.wire, None)
+        if vacated is not None:
+            vacated.cancel()
+        elif not self.rooms.inside(name.wire) and name.kind != "user":
+            self.hook({"name": "channel_occupied", "channel": name.wire})
         new = self.rooms.enter(name.wire, connection)
         connection.settle()
         connection.send(pusher.joined(name.wire, self._roster(name)))
         if name.cache:
-            connection.send(self.rooms.last(name.wire) or pusher.missed(name.wire))
+            last = self.rooms.last(name.wire)
+            connection.send(last or pusher.missed(name.wire))
+            if last is None:
+                self.hook({"name": "cache_miss", "channel": name.wire})
         if new:
             self._count(name)
 
@@ -92,6 +108,15 @@ class Desk:
         if name.kind == "presence" and person.id is not None:
             self.presence.leave(name.wire, connection, person.id, lost=lost)
         self._count(name)
+        if not self.rooms.inside(name.wire) and name.wire not in self._vacated and name.kind != "user":
+            loop = asyncio.get_running_loop()
+            self._vacated[name.wire] = loop.call_later(GRACE, self._empty, name.wire)
+
+    def said(self, event: Event) -> None:
+        """A client has said something."""
+        self.publish(event)
+        told = {"channel": event.channel, "event": event.name, "data": event.data, "socket_id": event.without}
+        self.hook({"name": "client_event", **told} | ({} if event.user is None else {"user_id": event.user}))
 
     def users(self, name: str) -> list[str]:
         """Who is in a presence channel."""
@@ -104,9 +129,10 @@ class Desk:
     def close(self) -> None:
         """The server ends."""
         self.presence.close()
-        for timer in self._counting.values():
+        for timer in (*self._counting.values(), *self._vacated.values()):
             timer.cancel()
         self._counting.clear()
+        self._vacated.clear()
 
     def _roster(self, name: Name) -> dict[str, Any] | None:
         if name.kind != "presence":
@@ -120,6 +146,11 @@ class Desk:
         else:
             told = pusher.event("pusher_internal:member_removed", {"user_id": member.id}, channel)
         self.rooms.say(channel, told)
+        self.hook({"name": "member_added" if here else "member_removed", "channel": channel, "user_id": member.id})
+
+    def _empty(self, channel: str) -> None:
+        del self._vacated[channel]
+        self.hook({"name": "channel_vacated", "channel": channel})
 
     def _count(self, name: Name) -> None:
         """Have a room told how many are in it, soon: a crowd that comes is counted once."""
@@ -131,6 +162,7 @@ class Desk:
         del self._counting[channel]
         count = {"subscription_count": len(self.rooms.inside(channel))}
         self.rooms.say(channel, pusher.event("pusher_internal:subscription_count", count, channel))
+        self.hook({"name": "subscription_count", "channel": channel} | count)
 
 
 class Desks:
@@ -181,4 +213,7 @@ def person_in(data: str, key: str) -> Person:
         user = str(user)  # as libraries in some languages have it
     if not isinstance(user, str) or not 0 < len(user) <= MAX_USER or not user.isprintable():
         raise ValueError(key)
-    return Person(user, fields.get("user_info"))
+    expires = fields.get("expires")
+    if not isinstance(expires, int | float | None) or isinstance(expires, bool):
+        raise ValueError(key)
+    return Person(user, fields.get("user_info"), expires)

@@ -6,7 +6,9 @@ connections that it may be about: they come back at once with another id, for wh
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import Callable
 
 from sqla_realtime.commit import Event
@@ -37,7 +39,7 @@ Doubt = Callable[[str | None, str, str], bool]
 class PusherConversation(Conversation):
     """One client of one application."""
 
-    __slots__ = ("_bucket", "_desk", "_doubts", "_joined", "_spoken", "_user")
+    __slots__ = ("_bucket", "_desk", "_doubts", "_joined", "_lapse", "_spoken", "_user")
 
     def __init__(self, house: House, connection: Connection, handshake: Handshake, desk: Desk) -> None:
         super().__init__(house, connection, handshake)
@@ -50,6 +52,8 @@ class PusherConversation(Conversation):
         self._doubts: list[Doubt] = []
         self._bucket = Bucket(EVENTS, EVENTS)
         self._spoken = connection.codec
+        # Ends the connection with the first of the tokens that it was signed for.
+        self._lapse: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         """There is no hello: whoever is here is admitted, to nothing yet."""
@@ -77,7 +81,22 @@ class PusherConversation(Conversation):
         if any(doubt(*admission) for admission in held):
             self.connection.close(PusherCode.RECONNECT)
 
+    def _expire(self, person: Person) -> bool:
+        """See to it that the connection ends with what it was signed for; whether that has ended already."""
+        if person.expires is None:
+            return False
+        left = person.expires - time.time()
+        if left > 0:
+            loop = asyncio.get_running_loop()
+            if self._lapse is not None and self._lapse.when() > loop.time() + left:
+                self._lapse.cancel()
+                self._lapse = None
+            self._lapse = self._lapse or loop.call_later(left, self.connection.close, PusherCode.RECONNECT)
+        return left <= 0
+
     def end(self) -> None:
+        if self._lapse is not None:
+            self._lapse.cancel()
         for name, person, _ in self._joined.values():
             self._desk.leave(name, self.connection, person, lost=True)
         self._joined.clear()
@@ -107,7 +126,8 @@ class PusherConversation(Conversation):
             name, person, pattern, rows = self._admitted(message)
             if len(self._joined) >= self._house.subscriptions:
                 raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"A connection may join {self._house.subscriptions} channels.")
-            if name.signed and any(doubt(person.id, name.channel, pattern) for doubt in self._doubts):
+            doubted = any(doubt(person.id, name.channel, pattern) for doubt in self._doubts)
+            if name.signed and (doubted or self._expire(person)):
                 self.connection.close(PusherCode.RECONNECT)
                 return
             self._desk.enter(name, self.connection, person)
@@ -185,7 +205,7 @@ class PusherConversation(Conversation):
             self.connection.send(pusher.error(PusherCode.EVENT_REFUSED, f"A client may send {EVENTS} events a second."))
         else:
             user = found[1].id if found[0].kind == "presence" else None
-            self._desk.publish(Event(app.id, message.channel, message.name, message.data, user, self.connection.id))
+            self._desk.said(Event(app.id, message.channel, message.name, message.data, user, self.connection.id))
 
     def _sign_in(self, message: SignIn) -> None:
         try:
@@ -197,7 +217,7 @@ class PusherConversation(Conversation):
             self._house.tally.note(ErrorCode.FORBIDDEN)
             self.connection.send(pusher.error(PusherCode.UNAUTHORIZED, "The signature does not hold."))
             self.connection.close(PusherCode.UNAUTHORIZED)
-        elif any(doubt(person.id, "", "") for doubt in self._doubts):
+        elif any(doubt(person.id, "", "") for doubt in self._doubts) or self._expire(person):
             self.connection.close(PusherCode.RECONNECT)
         else:
             self._user = person

@@ -48,7 +48,7 @@ class Rooms:
 
     def say(self, name: str, data: bytes, without: str | None = None) -> None:
         """Send one spelled message to everybody in a room, behind all that each was sent before."""
-        for connection in self.inside(name):
+        for connection in list(self.inside(name)):
             if connection.id != without:
                 connection.settle()
                 connection.send(data)

@@ -37,6 +37,7 @@ from sqla_realtime.transports.juggernaut.handlers import routes as juggernaut
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.pusher.routes import routes
+from sqla_realtime.transports.pusher.webhooks import webhooks
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
 from sqla_realtime.transports.send import SendHandler, deliver
 from sqla_realtime.transports.siblings import Siblings
@@ -81,6 +82,7 @@ class Broadcaster:
         self.hub.obey = self._obey
         self.house = house
         self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
+        self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
         self._aliases = Aliases(registry)
@@ -148,6 +150,8 @@ class Broadcaster:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._desks.close()
+        for each in self._webhooks:
+            each.close()
         self._readers.close()
         self._askers.close()
 

@@ -45,9 +45,9 @@ class Authoriser:
         await self._doorkeeper.permit(guest.user, name.channel)
         data = None
         if name.kind == "presence":
-            data = compact({"user_id": _id(guest), "user_info": await self._about(guest)})
+            data = compact({"user_id": _id(guest), "user_info": await self._about(guest)} | _until(guest))
         elif guest.id is not None:
-            data = compact({"user_id": _id(guest)})
+            data = compact({"user_id": _id(guest)} | _until(guest))
         return self._signed(pusher_signatures.admission(socket, channel, data), channel_data=data)
 
     async def user(self, handshake: Handshake, token: str | None, socket: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Authoriser:
         if not SOCKET.fullmatch(socket):
             raise Refused(ErrorCode.INVALID_FIELD, "socket_id must be what the client has of it.")
         guest = await self._doorkeeper.identify(handshake, token)
-        data = compact({"id": _id(guest), "user_info": await self._about(guest)})
+        data = compact({"id": _id(guest), "user_info": await self._about(guest)} | _until(guest))
         return self._signed(pusher_signatures.user(socket, data), user_data=data)
 
     def _signed(self, text: str, **data: str | None) -> dict[str, str]:
@@ -64,6 +64,11 @@ class Authoriser:
 
     async def _about(self, guest: Guest) -> Any:
         return None if self._info is None else await self._workers.run(self._info, guest.user)
+
+
+def _until(guest: Guest) -> dict[str, Any]:
+    """The end of the token that has said who it is: what is signed ends with it."""
+    return {} if guest.expires is None else {"expires": guest.expires}
 
 
 def _id(guest: Guest) -> str:

@@ -26,6 +26,7 @@ class FakeApp:
     id: str = ID
     client_events: bool = True
     subscription_count: bool = False
+    webhook: str | None = None
 
 
 class Mute(Connection):
@@ -97,11 +98,12 @@ class Caller:
         while self.conversation._task is not None:
             await self.conversation._task
 
-    async def join(self, channel: str, user: str | None = None, *, secret: str = SECRET, socket: str | None = None) -> None:
-        """Join, with a signature where it takes one."""
+    async def join(self, channel: str, user: str | None = None, *, secret: str = SECRET, **more: Any) -> None:
+        """Join, with a signature where it takes one; ``socket`` is another connection's, ``expires`` is signed with it."""
         data: dict[str, str] = {"channel": channel}
+        socket, signed = more.pop("socket", None), more
         if channel.startswith(("private-", "presence-")):
-            member = None if user is None else json.dumps({"user_id": user, "user_info": {"name": user.title()}})
+            member = None if user is None else json.dumps({"user_id": user, "user_info": {"name": user.title()}, **signed})
             text = pusher_signatures.admission(socket or self.connection.id, channel, member)
             data["auth"] = f"{KEY}:{pusher_signatures.sign(secret, text)}"
             if member is not None:

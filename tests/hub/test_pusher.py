@@ -73,6 +73,27 @@ def test_a_crowd_is_refused() -> None:
     play(scene)
 
 
+def test_an_application_is_told_who_comes_and_goes() -> None:
+    async def scene(stage: PusherStage) -> None:
+        desk = next(iter(stage.desks))
+        told: list[tuple[str, str]] = []
+        desk.hook = lambda event: told.append((event["name"], event.get("user_id", event["channel"])))
+        ann, again = stage.client(), stage.client()
+        await ann.sign_in("ann")
+        await ann.join("#server-to-user-ann")
+        await ann.join("presence-no", "ann")
+        await ann.say("client-a", 1, channel="presence-no")
+        ann.conversation.end()
+        await again.join("presence-no", "ann")
+        await asyncio.sleep(9)
+        assert told == [("member_added", "ann"), ("channel_occupied", "presence-no"), ("client_event", "ann")]
+        again.conversation.end()
+        await asyncio.sleep(9)
+        assert sorted(told[3:]) == [("channel_vacated", "presence-no"), ("member_removed", "ann")]
+
+    play(scene)
+
+
 def test_what_was_missed_is_a_reset() -> None:
     async def scene(stage: PusherStage) -> None:
         client = stage.client()
@@ -99,6 +120,7 @@ def test_desks_are_found_by_key_and_by_id() -> None:
     [
         ('{"user_id":"7"}', Person("7")),
         ('{"user_id":7,"user_info":{"a":1}}', Person("7", {"a": 1})),
+        ('{"user_id":"7","expires":5.5}', Person("7", None, 5.5)),
         ('{"user_id":"Zoë O."}', Person("Zoë O.")),
     ],
 )
@@ -111,6 +133,7 @@ def test_whom_data_speaks_of(data: str, person: Person) -> None:
     [
         "", "x", "[]", "{}", '{"user_id":true}', '{"user_id":null}', '{"user_id":""}', '{"user_id":"\\ud800"}',
         '{"user_id":"a\\nb"}', '{"user_id":"' + "x" * 129 + '"}', "[" * 100_000,
+        '{"user_id":"7","expires":"x"}',
     ],
 )  # fmt: skip
 def test_of_whom_it_does_not(data: str) -> None:

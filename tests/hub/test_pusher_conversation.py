@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import Any
 
 import pytest
@@ -158,6 +159,25 @@ def test_a_recheck_ends_whoever_was_signed_in_to_the_channel() -> None:
         await public.join("open,2")
         stage.tell("open/1")
         assert public.names()[-1] == "create", "the rule of a public channel has been asked again, and says yes"
+
+    play(scene)
+
+
+def test_what_was_signed_for_a_token_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+
+    async def scene(stage: PusherStage) -> None:
+        client, late, gone = stage.client(), stage.client(), stage.client()
+        for number, expires in enumerate((1060, 1030.5, 1090)):
+            await client.join(f"private-no,{number}", "ann", expires=expires)
+        await late.join("private-no", "ann", expires=1000)
+        await gone.join("private-no", "ann", expires=1010)
+        gone.conversation.end()
+        assert (client.names(), client.code, late.code) == ([IN] * 3, None, 4200)
+        await asyncio.sleep(30)
+        assert client.code is None
+        await asyncio.sleep(1)
+        assert client.code == 4200
 
     play(scene)
 

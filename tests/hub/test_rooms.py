@@ -20,6 +20,16 @@ def test_everybody_in_a_room_hears_but_who_is_left_out() -> None:
     assert list(rooms.inside("a")) == [here, author]
 
 
+def test_who_leaves_while_something_is_said_keeps_it_from_nobody() -> None:
+    rooms = Rooms()
+    clients = [Client(reads=False).connection for _ in range(3)]
+    for each in clients:
+        each.hear = lambda each=each: rooms.leave("a", each)  # type: ignore[misc]
+        rooms.enter("a", each)
+    rooms.say("a", b"x")
+    assert [each.drain() for each in clients] == [b"x"] * 3
+
+
 def test_an_empty_room_is_forgotten() -> None:
     rooms, client = Rooms(), Client(reads=False).connection
     rooms.enter("a", client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -72,7 +73,9 @@ def test_a_token_does_as_well_as_a_cookie(realtime: Callable[..., Realtime], sql
     site = Site(realtime(pusher=[APP], secret="s" * 32), sqlite)
     site.app.testing = True
     form = {"socket_id": "1.2", "channel_name": "private-members,1"}
-    assert post(site, "/pusher/auth", token=site.realtime.token("7"), **form)[0] == 200
+    status, signed = post(site, "/pusher/auth", token=site.realtime.token("7", 60), **form)
+    assert status == 200
+    assert 0 < json.loads(signed["channel_data"])["expires"] - time.time() < 61, "what is signed ends with the token"
     assert post(site, "/pusher/auth", token="nonsense", **form)[0] == 403  # noqa: S106
 
 
@@ -105,7 +108,8 @@ def test_asgi(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
 
     async def scene() -> None:
         status, signed = await call(app, "/pusher/auth", form, token=token)
-        assert (status, json.loads(signed["channel_data"])) == (200, {"user_id": "7", "user_info": None})
+        data = json.loads(signed["channel_data"])
+        assert (status, data["user_id"], data["user_info"]) == (200, "7", None)
         assert (await call(app, "/pusher/user-auth", form, token=token))[0] == 200
         assert (await call(app, "/pusher/auth", form))[0] == 403
         assert (await call(app, "/pusher/auth", form + b"&x=" + b"x" * BODY, token=token))[0] == 400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -38,7 +39,9 @@ def test_the_rule_is_asked_with_the_applications_user() -> None:
     registry.rule("rooms/{room}", rule)
     auth = authoriser(registry)
     signed = asyncio.run(auth.channel(Handshake(), token("7"), "1.2", "presence-rooms,a=2Fb"))
-    assert json.loads(signed["channel_data"]) == {"user_id": "7", "user_info": {"known": True}}
+    data = json.loads(signed["channel_data"])
+    assert data.pop("expires") > time.time()
+    assert data == {"user_id": "7", "user_info": {"known": True}}
     with pytest.raises(Refused):
         asyncio.run(auth.channel(Handshake(), token("gone"), "1.2", "private-rooms,a"))
     assert asked == [(Guest("7"), "a/b"), (None, "a")]

@@ -40,7 +40,8 @@ class Box(Pump):
             if not self._reader.done():
                 self._reader.set_result(None)
         elif self.close_code is not None and self._timer is not None:
-            self.end()  # else a request is there to say so
+            # Not now: whoever sends to many must not lose one of them meanwhile. With a timer no request is there to say it.
+            asyncio.get_running_loop().call_soon(self.end)
 
     async def take(self, patience: float | None) -> list[str] | None:
         """Messages, as soon as there are any; none after so many seconds, and None where another request has come for
