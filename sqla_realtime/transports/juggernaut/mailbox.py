@@ -39,7 +39,8 @@ class Mailbox(Reader):
         if self._poll is not None:
             self._end_poll()
         elif self.close_code is not None:
-            self.over()
+            # Not now: whoever sends something may be walking through what this would change.
+            asyncio.get_running_loop().call_soon(self.over)
 
     async def collect(self, patience: float) -> list[bytes]:
         """What has come for the client, as soon as something has. A poll that an earlier one still waits beside ends that."""
