@@ -1,12 +1,15 @@
-"""The ``sqla-realtime`` command: shows what an application publishes and what it keeps to itself, and runs its broadcaster."""
+"""The ``sqla-realtime`` command: shows what an application publishes, and runs its broadcaster or its relay."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -50,12 +53,7 @@ def serve(app: str, host: str | None, port: int | None) -> None:
 
     The application's processes then only publish: they share broker="database", and none of them calls start().
     """
-    realtime = _load(app)
-    if not realtime.settings.broker == "database":
-        raise click.UsageError(
-            f'{app} has broker="{realtime.settings.broker}", whose log is that of one process: this one '
-            'would hear of nothing. Set REALTIME_BROKER=database, or Realtime(broker="database").'
-        )
+    realtime = _load_shared(app)
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     realtime.settings = realtime.settings.model_copy(update=chosen)
     ended = threading.Event()
@@ -68,6 +66,45 @@ def serve(app: str, host: str | None, port: int | None) -> None:
     click.echo(f"Listening on http://{realtime.settings.host}:{realtime.port}{realtime.settings.base}")
     ended.wait()
     realtime.stop()
+
+
+@main.command()
+@click.option("--app", required=True, help="The application's Realtime, written module:realtime.")
+@click.option("--pusher", "url", envvar="PUSHER_URL", required=True, help="https://KEY:SECRET@HOST/apps/ID, or PUSHER_URL.")
+@click.option("--state", required=True, type=click.Path(path_type=Path), help="The file that keeps how far it has come.")
+@click.option("--channel", "patterns", multiple=True, help="A published pattern, instead of all; may be repeated.")
+def relay(app: str, url: str, state: Path, patterns: tuple[str, ...]) -> None:
+    """Send what is committed to a server of Pusher's HTTP API too, in a process of its own, until SIGTERM or Ctrl-C."""
+    from sqla_realtime.integrations.outlet import Outlet
+    from sqla_realtime.integrations.relay import Receiver, Relay, State
+
+    realtime = _load_shared(app)
+
+    async def run() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel) if task else None)
+        made = Relay(realtime, Receiver(url), State(state), Outlet(realtime._registry, patterns))
+        with suppress(asyncio.CancelledError):
+            await made.run(click.echo)
+
+    try:
+        asyncio.run(run())
+    except RealtimeError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        realtime.stop()
+
+
+def _load_shared(spec: str) -> Realtime:
+    """The same, for a process that has nothing but the log."""
+    realtime = _load(spec)
+    if not realtime.settings.broker == "database":
+        raise click.UsageError(
+            f'{spec} has broker="{realtime.settings.broker}", whose log is that of one process: this one '
+            'would hear of nothing. Set REALTIME_BROKER=database, or Realtime(broker="database").'
+        )
+    return realtime
 
 
 def _load(spec: str) -> Realtime:

@@ -29,6 +29,7 @@
     │   ├── NotEnabled              not-enabled
     │   ├── AlreadyInitialised      already-initialised
     │   ├── NoRealtime              no-realtime, raised by the fixtures of the pytest plugin
+    │   ├── PusherMissing           pusher-missing
     │   ├── LogMissing              log-missing
     │   ├── LogTooNew               log-too-new
     │   ├── LogForbidden            log-forbidden
@@ -52,6 +53,7 @@ from sqla_realtime.errors.configuration import (
     NotEnabled,
     PortInUse,
     PortOfSibling,
+    PusherMissing,
     WeakSecret,
 )
 from sqla_realtime.errors.declaration import (
@@ -110,6 +112,7 @@ __all__ = [
     "PortOfSibling",
     "PositionGone",
     "PublishedTwice",
+    "PusherMissing",
     "RealtimeError",
     "RuleTwice",
     "SchemaMismatch",

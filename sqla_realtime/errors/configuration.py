@@ -82,3 +82,11 @@ class NoRealtime(ConfigurationError):
     fix = (
         "Write into conftest.py:\n\n@pytest.fixture\ndef realtime():\n    from yourapp import realtime\n\n    return realtime\n"
     )
+
+
+class PusherMissing(ConfigurationError):
+    """The relay is to run where Pusher's library is not installed."""
+
+    code = "pusher-missing"
+    message = "The relay sends with the library `pusher`, which can't be imported: {reason}."
+    fix = 'pip install "sqla-realtime[relay]"'

@@ -102,14 +102,7 @@ class Pusher:
         return pusher_codes.closes(code)
 
     def change(self, change: Change) -> bytes:
-        fields: dict[str, Any] = {"id": change.id, "class": change.cls}
-        if change.changed:
-            fields["changed"] = change.changed
-        if change.cause is not None:
-            fields["cause"] = change.cause
-        text = compact(fields)
-        if change.record is not None:
-            text = f'{text[:-1]},"record":{change.record.decode()}}}'
+        text = told(change)
         lines = b"\n".join(event(change.type, text, name) for name in self._called(change.channel))
         return Spelled(lines, side=change.side)
 
@@ -123,6 +116,17 @@ class Pusher:
 
     def _each(self, channels: Sequence[str], name: str, data: dict[str, Any]) -> list[bytes]:
         return [event(name, data, called) for channel in channels for called in self._called(channel)]
+
+
+def told(change: Change) -> str:
+    """The data of a change's event, as JSON."""
+    fields: dict[str, Any] = {"id": change.id, "class": change.cls}
+    if change.changed:
+        fields["changed"] = change.changed
+    if change.cause is not None:
+        fields["cause"] = change.cause
+    text = compact(fields)
+    return text if change.record is None else f'{text[:-1]},"record":{change.record.decode()}}}'
 
 
 def event(name: str, data: dict[str, Any] | str, channel: str | None = None, user: str | None = None) -> bytes:
