@@ -60,7 +60,7 @@ class Receiver:
         errors = self._errors
         try:
             self._client.trigger_batch(batch, True)
-        except (errors.PusherBadRequest, errors.PusherBadAuth, errors.PusherForbidden) as error:
+        except errors.PusherBadRequest as error:
             return f"{type(error).__name__}: {str(error)[:200]!r}"
         except errors.PusherBadStatus as error:
             status = int(str(error).partition(":")[0])
