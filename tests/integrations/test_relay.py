@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def test_the_receiver_may_be_away_and_the_relay_be_killed(taker: Taker, sqlite: 
             write(sessions, title)
         process.printed("relay-waits")
         taker.realtime.start()
-        taker.until(lambda: taker.titles == ["a", "b", "c"])
+        taker.until(lambda: "c" in taker.titles)
         process.stop(signal.SIGKILL)
         reached = State(tmp_path / "state").load()
         for title in "de":
@@ -226,8 +227,9 @@ def test_the_receiver_may_be_away_and_the_relay_be_killed(taker: Taker, sqlite: 
         assert f"from {reached}" in process.printed("Relaying to")
         taker.until(lambda: "e" in taker.titles)
         assert process.stop() == 0, process.output
-    # What was taken last may be sent once more after a kill.
-    assert taker.titles in (list("abcde"), list("abccde"))
+    # What was taken last may be sent once more, after a kill and where the answer was lost.
+    assert [title for title, _ in groupby(taker.titles)] == list("abcde")
+    assert len(taker.titles) <= 7
     engine.dispose()
 
 
