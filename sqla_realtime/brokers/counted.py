@@ -42,7 +42,7 @@ _PURGE = delete(log).where(log.c.id <= bindparam("until"))
 def look(last: str) -> TextClause:
     """The one SELECT that tells where the log ends, where ``last`` is the last number that was given."""
     return text(
-        f"SELECT epoch, version, place, {last} AS last, (SELECT xid FROM realtime_log WHERE id = {last}) AS salt, "  # noqa: S608
+        f"SELECT epoch, version, place, {last} AS last, (SELECT xid FROM realtime_log WHERE id = {last}) AS salt, "  # noqa: S608 - ours
         "(SELECT xid FROM realtime_log WHERE id = :known) AS known FROM realtime_tick WHERE tick = 0"
     )
 

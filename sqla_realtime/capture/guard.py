@@ -39,7 +39,7 @@ def aside(connection: Connection, ledger: Ledger) -> Iterator[None]:
                 try:
                     _send(connection, f"ROLLBACK TO SAVEPOINT {_NAME}")
                     _send(connection, f"RELEASE SAVEPOINT {_NAME}")
-                except Exception:
+                except Exception:  # whatever it is: what was there before the savepoint can't be had back
                     ledger.lost = _wrapped(connection, error)
                 raise
             if not ledger.sealed:

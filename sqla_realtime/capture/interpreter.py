@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -62,17 +62,32 @@ class Interpreter:
     def __call__(self, connection: Connection, statements: Sequence[Rows], told: Commit) -> Commit:
         """What a transaction amounts to that has executed these statements on watched tables and told this by itself.
 
-        Raises DBAPIError where the database has gone away.
+        Raises DBAPIError where the database has gone away. Any other mistake has everybody load everything anew: raised, it
+        would be made again at each look, and nobody would hear of anything any more.
         """
+        try:
+            return self._made(connection, statements, told)
+        except Exception as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise
+            log.exception("What triggers have written could not be told; everything is loaded anew. [watched-failed]")
+            patterns = frozenset(each.pattern.text for each in self._registry)
+            return replace(told, invalidated=told.invalidated | patterns)
+
+    def _made(self, connection: Connection, statements: Sequence[Rows], told: Commit) -> Commit:
         self._look()
         account = _Account()
         for order, rows in enumerate(statements):
-            table = self._tables.get((rows.schema, rows.table))
-            if table is None and rows.schema == connection.dialect.default_schema_name:
-                table = self._tables.get((None, rows.table))
-            if table is not None:
+            table, ours = self._tables.get((rows.schema, rows.table)), True
+            if table is None:
+                # Which schema a table is in that does not say so is the writer's affair: one of that name elsewhere may be
+                # ours or somebody else's, so nothing of it is shown, and nobody is left with what may be old.
+                table, ours = self._tables.get((None, rows.table)), rows.schema == connection.dialect.default_schema_name
+            if table is not None and ours:
                 account.tables.add(table)
                 self._follow(connection, account, table, rows, order)
+            elif table is not None:
+                self._follow(connection, account, table, replace(rows, many=True), order)
         return self._joined(account, told)
 
     def _look(self) -> None:

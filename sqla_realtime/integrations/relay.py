@@ -141,7 +141,7 @@ class Relay:
                         self._state.save(position)
             except PositionGone as gone:
                 gap = gone
-            except Exception:
+            except Exception:  # whatever it is, there is nothing else to do here than to go on
                 log.exception("The log was lost; following it again from %s. [log-lost]", position)
                 tries = await _pause(tries)
 

@@ -19,6 +19,17 @@ class BadMessage(Exception):
         self.message = message
 
 
+class Spelled(bytes):
+    """The lines of one change; ``side``: who made its commit did not act on this row itself."""
+
+    side: bool
+
+    def __new__(cls, text: bytes, *, side: bool) -> Spelled:
+        made = super().__new__(cls, text)
+        made.side = side
+        return made
+
+
 class Codec(Protocol):
     """Spells messages. Never blocks, keeps no state, may be shared by all connections.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.codec import BadMessage, Spelled
 from sqla_realtime.protocol.codes import Closing, ErrorCode
 from sqla_realtime.protocol.messages import (
     ClientMessage,
@@ -59,17 +59,6 @@ class Label(NamedTuple):
     keyed: bool
     number: bool
     names: Mapping[str, str] = {}
-
-
-class Spelled(bytes):
-    """The lines of one change; ``side``: who made its commit did not act on this row itself."""
-
-    side: bool
-
-    def __new__(cls, text: bytes, *, side: bool) -> Spelled:
-        made = super().__new__(cls, text)
-        made.side = side
-        return made
 
 
 class Juggernaut:

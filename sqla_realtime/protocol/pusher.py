@@ -14,9 +14,8 @@ from typing import Any
 
 from sqla_realtime.commit import Change, Event, Position
 from sqla_realtime.protocol import pusher_codes
-from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.codec import BadMessage, Spelled
 from sqla_realtime.protocol.codes import Closing, ErrorCode
-from sqla_realtime.protocol.juggernaut import Spelled
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,

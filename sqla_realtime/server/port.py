@@ -84,7 +84,7 @@ def _turn(port: int) -> Iterator[None]:
                 turn.bind(f"{PREFIX}/{os.geteuid()}/{port}")
                 break
             except OSError:
-                time.sleep(LOOK)
+                time.sleep(LOOK)  # a name that is taken tells nobody when it is free
         yield
 
 

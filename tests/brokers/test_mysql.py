@@ -58,7 +58,7 @@ def until_it_waits(log: DatabaseLog, other: Future[None]) -> None:
     with log.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         while not other.done() and connection.execute(WAITING).one().Value == "0":
             assert time.monotonic() < end
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks; what is waited for is what they show
 
 
 class Prepared(DatabaseWriter):

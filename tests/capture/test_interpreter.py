@@ -295,6 +295,35 @@ def test_the_orm_and_its_triggers_tell_a_row_once(teams: World) -> None:
     assert both.invalidated == frozenset()
 
 
+def test_a_table_of_the_same_name_in_another_schema_is_not_taken_for_ours_and_not_passed_over(teams: World) -> None:
+    teams.run(
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.member (LIKE member)",
+        "CREATE TRIGGER t AFTER INSERT ON other.member REFERENCING NEW TABLE AS came "
+        "FOR EACH STATEMENT EXECUTE FUNCTION realtime_capture()",
+    )
+    teams.run("INSERT INTO other.member VALUES (1, 1, 'theirs', 'x')")
+    commit = teams.one()
+    assert (commit.changes, commit.invalidated) == ((), {"teams/{team_id}"})
+
+
+def test_a_mistake_of_ours_has_everybody_load_anew_and_the_log_goes_on(
+    teams: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sqla_realtime.capture.interpreter._is_exact", None)
+    teams.run("INSERT INTO member VALUES (1, 1, 'one', 'x')")
+    with teams.realtime.origin("c-1234567890123456"), teams.sessions.begin() as session:
+        session.add(Member(id=2, team_id=1, title="two"))
+    raw, told = teams.told(2)
+    assert (raw.changes, raw.invalidated) == ((), {"teams/{team_id}"})
+    assert ([each.id for each in told.changes], told.invalidated, told.origin) == (
+        ["2"],
+        {"teams/{team_id}"},
+        "c-1234567890123456",
+    )
+    assert caplog.text.count("[watched-failed]") == 2
+
+
 def test_what_the_orm_could_not_follow_elsewhere_stays_in_doubt(world: Callable[..., World]) -> None:
     def both(realtime: Realtime) -> None:
         members(realtime)
