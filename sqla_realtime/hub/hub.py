@@ -76,7 +76,7 @@ class Hub:
         for connection in own:
             if connection.told != entry.position:
                 # It has not heard of its own commit, which is in none of its channels, and may wait for it.
-                connection.tell(Ping(entry.position))
+                connection.tell(Ping(entry.position, own=True))
 
     def jump(self, position: Position) -> None:
         """Part of the log is lost to this hub: go on from a position, and have everyone load their channels anew."""
@@ -92,7 +92,7 @@ class Hub:
 
         Without a ``number`` the client has not asked and takes all of them for live: those are then reset as well.
         """
-        recovered, commits = self._past.missed(connection, channels, after)
+        recovered, commits, own = self._past.missed(connection, channels, after)
         unresumed = [name for name in channels if name not in recovered]
         if unresumed and number is None:
             # Before its position moves on: a client that is cut off in between must not come back from beyond the gap.
@@ -100,7 +100,7 @@ class Hub:
             for name in () if connection.codec.rows else unresumed:
                 self._enter(connection, name, channels[name])
         if recovered:
-            connection.tell(Recovered(number, self.position, tuple(recovered), commits))
+            connection.tell(Recovered(number, self.position, tuple(recovered), commits, own))
             for name in recovered:
                 if name in self._flights:
                     # It asked for the rows before; only the later request is answered.

@@ -19,7 +19,7 @@ PLACES = 8
 @dataclass(frozen=True, slots=True)
 class Gap:
     """What lies between a position and the log's end, for channels: those that lost nothing by the way, the commits that
-    they saw, their bytes, the connections that made them, and by dialect how nobody's commits are spelled."""
+    they saw, their bytes, the connections that made any commit, and by dialect how nobody's commits are spelled."""
 
     recovered: Sequence[str]
     commits: Sequence[Missed]
@@ -38,9 +38,9 @@ class Past:
 
     def missed(
         self, connection: Connection, channels: Mapping[str, str], after: Position
-    ) -> tuple[Sequence[str], Sequence[bytes]]:
+    ) -> tuple[Sequence[str], Sequence[bytes], bool]:
         """Which channels (name to pattern) can be brought from a position to the log's end, and with which commits, as the
-        connection's codec spells them. It is told which of them are its own.
+        connection's codec spells them; and whether it has made any commit since, also elsewhere. It is told which are its own.
 
         None can where their changes are more bytes than its budget: rows once are less than everything that happened to them.
         """
@@ -52,13 +52,13 @@ class Past:
             self._known[place] = self._gap(channels, after)
         gap = self._known[place]
         if gap is None or gap.size > connection.budget:
-            return [], []
+            return [], [], False
         codec = connection.codec
         if connection.id in gap.origins:
-            return gap.recovered, [_spell(codec, each, connection.id) for each in gap.commits]
+            return gap.recovered, [_spell(codec, each, connection.id) for each in gap.commits], True
         if codec.name not in gap.spelled:
             gap.spelled[codec.name] = [_spell(codec, each, None) for each in gap.commits]
-        return gap.recovered, gap.spelled[codec.name]
+        return gap.recovered, gap.spelled[codec.name], False
 
     def _gap(self, channels: Mapping[str, str], after: Position) -> Gap | None:
         try:
@@ -74,7 +74,7 @@ class Past:
             if (changes := [change for change in entry.commit.changes if change.channel in wanted])
         ]
         size = sum(change.size for each in commits for change in each.changes)
-        return Gap(recovered, commits, size, frozenset(each.origin for each in commits))
+        return Gap(recovered, commits, size, frozenset(entry.commit.origin for entry in missed))
 
 
 def _spell(codec: Codec, commit: Missed, reader: str | None) -> bytes:

@@ -50,9 +50,10 @@ class Renew:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Either side shows life and may tell how far the client is."""
+    """Either side shows life and may tell how far the client is, and that a commit of its ``own`` is behind it."""
 
     position: Position | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,15 @@ class Recovered:
     """Channels that lost nothing since the client's position; the commits that they missed, in order and spelled by the
     codec.
 
-    ``id`` is None where the client has not asked: it may go on after its rules were asked again.
+    ``id`` is None where the client has not asked: it may go on after its rules were asked again. ``own``: a commit of the
+    client's own was on the way, in these channels or others.
     """
 
     id: int | None
     position: Position
     channels: tuple[str, ...]
     commits: Sequence[bytes]
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

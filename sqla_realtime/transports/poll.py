@@ -106,7 +106,7 @@ class _Caller(Pump):
         before = self.news
         super().tell(message)
         match message:
-            case Welcome() | Ping() | Recovered(commits=[]):
+            case Welcome() | Ping(own=False) | Recovered(commits=[], own=False):
                 self.news = before
         for name in _answered(message):
             self._unanswered.pop(name, None)

@@ -27,7 +27,7 @@ class Log:
     def missed(self, after: int, *, reader: str = "me", budget: int = 10_000, names: str = "ab") -> tuple[list[str], list[Any]]:
         connection = Connection(V1(), budget)
         connection.id = reader
-        recovered, commits = self.past.missed(connection, {name: CHANNELS[name] for name in names}, at(after))
+        recovered, commits, self.own = self.past.missed(connection, {name: CHANNELS[name] for name in names}, at(after))
         return [*recovered], [json.loads(each) for each in commits]
 
     def offsets(self, after: int, names: str = "ab") -> list[str]:
@@ -90,6 +90,14 @@ def test_what_is_not_told_row_by_row_can_not_be_brought(log: Log) -> None:
     assert recovered == ["a"]
     assert [each["commit"] for each in commits] == ["e.4", "e.5"]
     assert log.missed(9) == ([], [])
+    assert not log.own
+
+
+def test_who_made_a_commit_elsewhere_is_told_that_it_has_been(log: Log) -> None:
+    log.history.append(entry(5, put("z", 1), origin="you"))
+    for reader, after, own in (("you", 4, True), ("you", 0, True), ("you", 5, False), ("me", 4, False), ("me", 1, True)):
+        log.missed(after, reader=reader)
+        assert log.own is own
 
 
 def test_nor_can_more_than_the_budget(log: Log) -> None:

@@ -142,6 +142,37 @@ async def test_patience_does_not_end_before_the_answers_do(scene: Make, monkeypa
 
 
 @live
+async def test_an_own_commit_that_none_of_the_channels_has_is_news(scene: Make) -> None:
+    """Whether it is made before the poll that waits for it or meanwhile: with patience alone this test would not end."""
+    made = scene(poll_wait=600.0, ping_interval=600.0)
+    me, you = ("c-0123456789abcdef", "c-fedcba9876543210")
+    hello = {"type": "hello", "connection": me}
+    position = made.server.hub.position
+    for early in (False, True, False):
+        if early:
+            commit(made, you)
+            mine = commit(made, me)
+            await eventually(lambda mine=mine: str(made.server.hub.position) == mine)
+        response = await request(made.port, "/realtime/poll", json.dumps([hello, subscribe(PAGES, after=position)]))
+        if not early:
+            await eventually(lambda: me in made.server.hub._members and len(made.connections) == 1)
+            commit(made, you)
+            mine = commit(made, me)
+        answer = await response.json()
+        await response.close()
+        assert answer[-1]["position"] == mine
+        position = mine
+        await eventually(lambda: not made.connections)
+
+
+def commit(made: Scene, author: str) -> str:
+    """A page of another channel's; where the commit is in the log."""
+    with made.realtime.origin(author) as told:
+        made.write(project=2)
+    return str(told.position())
+
+
+@live
 async def test_another_server_goes_on_with_it(scene: Make) -> None:
     """The positions decide, not who handed them out: here a server that has begun anew on the same log."""
     made = scene()
