@@ -19,7 +19,7 @@ from tests.support.models import Page, Project
 )
 def test_the_rows_of_the_keys(engine: Engine, keys: list[int]) -> None:
     with Session(engine) as session:
-        session.add_all([Page(id=number, title="") for number in range(1, CHUNK * 3)])
+        session.execute(insert(Page), [{"id": number, "title": ""} for number in range(1, CHUNK * 3)])
         session.commit()
         found = [
             row.id
