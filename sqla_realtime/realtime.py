@@ -13,16 +13,14 @@ from sqlalchemy import ColumnElement, Engine, MetaData, Table
 from sqlalchemy.orm import sessionmaker
 
 from sqla_realtime.brokers.base import Broker
-from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.forks import watch as watch_forks
-from sqla_realtime.brokers.memory import MemoryBroker
 from sqla_realtime.brokers.tables import metadata
 from sqla_realtime.capture.hooks import Hooks
-from sqla_realtime.capture.interpreter import Interpreter
 from sqla_realtime.capture.origin import Author, writing
 from sqla_realtime.capture.silence import silence
 from sqla_realtime.capture.targets import resolve
 from sqla_realtime.capture.watched import complete, watch
+from sqla_realtime.carrier import carrier, make_broker
 from sqla_realtime.errors import LogUnsuitable
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
@@ -60,17 +58,7 @@ class Realtime(Lifecycle):
         watch_forks(self)
 
     def _make_broker(self) -> Broker:
-        settings = self.settings
-        if settings.broker == "database":
-            return DatabaseBroker(
-                lambda: self.engine,
-                settings.bounds,
-                settings.commit_patience,
-                Interpreter(self._registry),
-                url=settings.log_url,
-                deadline=settings.log_timeout,
-            )
-        return MemoryBroker(settings.bounds, settings.commit_patience)
+        return make_broker(self.settings, lambda: self.engine, self._registry)
 
     @property
     def engine(self) -> Engine:
@@ -220,7 +208,7 @@ class Realtime(Lifecycle):
         application (see Application). Called by integrations, before ``start``. Raises ConfigurationError."""
         with self._lock:
             before, self.settings = self.settings, Settings.load(self._arguments, config)
-            if _carrier(self.settings) != _carrier(before):
+            if carrier(self.settings) != carrier(before):
                 self._broker.close()
                 self._broker = self._make_broker()
                 self._hooks.use(self._broker)
@@ -243,8 +231,3 @@ class Realtime(Lifecycle):
     def describe(self) -> list[str]:
         """What is published, a line each: models, channels, rules, the columns that are sent and those that are not."""
         return describe(self._registry)
-
-
-def _carrier(settings: Settings) -> tuple[object, ...]:
-    """The settings that make another broker necessary where they change."""
-    return settings.broker, settings.log_url, settings.log_timeout

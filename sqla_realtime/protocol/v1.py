@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqla_realtime.commit import MAX_OFFSET, Change, Position
-from sqla_realtime.protocol.codec import BadMessage
-from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing, ErrorCode
+from sqla_realtime.commit import Change, Position
+from sqla_realtime.protocol import v1_messages
+from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
     Command,
     Error,
-    Hello,
     Leave,
     NeedsAuth,
     Ping,
     Pong,
     Recovered,
-    Renew,
     Renewed,
     Reset,
     Row,
     ServerMessage,
     Snapshot,
     Subscribe,
-    Unsubscribe,
     Unsubscribed,
     Welcome,
 )
-
-MAX_CHANNELS = 100
-MAX_CHANNEL = 255
-MAX_TOKEN = 8192
-MAX_VIA = 64
-CONNECTION = re.compile("c-[A-Za-z0-9_-]{16,64}")
 
 
 class V1:
@@ -49,22 +39,16 @@ class V1:
     lines = False
 
     def decode(self, text: str) -> ClientMessage:
-        return _message(_parsed(text))
+        return v1_messages.decode(text)
 
     def batch(self, text: str) -> list[ClientMessage]:
-        return _messages(_parsed(text), "the body")
+        return v1_messages.batch(text)
 
     def command(self, text: str) -> Command:
-        fields = _parsed(text)
-        if not isinstance(fields, dict):
-            raise BadMessage(ErrorCode.MALFORMED, "the body is not a JSON object")
-        connection = _connection(fields)
-        if connection is None:
-            raise _invalid("connection", "the id of a connection")
-        return Command(connection, _messages(fields.get("messages"), "messages"), _text(fields, "via", MAX_VIA))
+        return v1_messages.command(text)
 
     def subscription(self, number: int, channels: Sequence[str], after: str | None) -> Subscribe:
-        return Subscribe(number, _channels({"channels": list(channels)}), after)
+        return v1_messages.subscription(number, channels, after)
 
     def encode(self, message: ServerMessage) -> bytes:
         match message:
@@ -149,101 +133,3 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(text)
-
-
-def _parsed(text: str) -> object:
-    try:
-        # NaN and the infinities are not JSON (RFC 8259 section 6). RecursionError: nested too deeply.
-        found: object = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadMessage(ErrorCode.MALFORMED, "the message is not JSON") from None
-    return found
-
-
-def _message(fields: object) -> ClientMessage:
-    if not isinstance(fields, dict):
-        raise BadMessage(ErrorCode.MALFORMED, "the message is not a JSON object")
-    kind = fields.get("type")
-    parse = _PARSERS.get(kind) if isinstance(kind, str) else None
-    if parse is None:
-        raise BadMessage(ErrorCode.UNKNOWN_MESSAGE, "type is none of: " + ", ".join(_PARSERS))
-    return parse(fields)
-
-
-def _messages(items: object, name: str) -> list[ClientMessage]:
-    if not isinstance(items, list):
-        raise BadMessage(ErrorCode.MALFORMED, f"{name} must be a JSON array of messages")
-    return [_message(item) for item in items]
-
-
-def _invalid(name: str, rule: str) -> BadMessage:
-    return BadMessage(ErrorCode.INVALID_FIELD, f"{name} must be {rule}")
-
-
-def _id(fields: dict[str, Any]) -> int:
-    number = fields.get("id")
-    if type(number) is not int or not 0 <= number <= MAX_OFFSET:
-        raise _invalid("id", f"an integer from 0 to {MAX_OFFSET}")
-    return number
-
-
-def _text(fields: dict[str, Any], name: str, most: int) -> str | None:
-    text = fields.get(name)
-    if text is not None and not (isinstance(text, str) and len(text) <= most and text.isascii()):
-        raise _invalid(name, f"ASCII text of at most {most} characters")
-    return text
-
-
-def _token(fields: dict[str, Any]) -> str:
-    token = _text(fields, "token", MAX_TOKEN)
-    if token is None:
-        raise _invalid("token", f"ASCII text of at most {MAX_TOKEN} characters")
-    return token
-
-
-def _position(fields: dict[str, Any]) -> Position | None:
-    """Like ``after``, whatever text it is: what is no position is one that is behind every other."""
-    text = fields.get("position")
-    if text is not None and not isinstance(text, str):
-        raise _invalid("position", "text")
-    return None if text is None else Position.parse(text) or Position("", 0)
-
-
-def _connection(fields: dict[str, Any]) -> str | None:
-    connection = fields.get("connection")
-    if connection is not None and not (isinstance(connection, str) and CONNECTION.fullmatch(connection)):
-        raise _invalid("connection", "c- and 16 to 64 of A-Z a-z 0-9 _ -")
-    return connection
-
-
-def _after(fields: dict[str, Any]) -> str | None:
-    """Whatever text it is: what is no position is one that can't be resumed from, and answered with rows."""
-    after = fields.get("after")
-    if after is not None and not isinstance(after, str):
-        raise _invalid("after", "text")
-    return after
-
-
-def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
-    names = fields.get("channels")
-    if (
-        not isinstance(names, list)
-        or not 1 <= len(names) <= MAX_CHANNELS
-        or not all(isinstance(name, str) and 1 <= len(name) <= MAX_CHANNEL and name.isascii() for name in names)
-        or len(set(names)) != len(names)
-    ):
-        raise _invalid("channels", f"1 to {MAX_CHANNELS} different channel names")
-    return tuple(names)
-
-
-_PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
-    "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN), _connection(fields)),
-    "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _after(fields)),
-    "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
-    "renew": lambda fields: Renew(_id(fields), _token(fields)),
-    "ping": lambda fields: Ping(_position(fields)),
-}

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
-from sqla_realtime.errors import BadPattern, OverlappingPatterns, PublishedTwice, RuleTwice
+from sqla_realtime.errors import OverlappingPatterns, PublishedTwice, RuleTwice
 from sqla_realtime.schema.channels import Parameter, Pattern
+from sqla_realtime.schema.conflicts import check_aliases, check_classes, check_types
 from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, root_of, tables_of
 from sqla_realtime.schema.publication import Publication
@@ -86,10 +87,10 @@ class Registry:
         for sibling in siblings:
             if sibling.mapper.isa(publication.mapper) or publication.mapper.isa(sibling.mapper):
                 raise PublishedTwice(model=publication.model.__name__, pattern=pattern.text)
-            _check_classes(publication, sibling)
-            _check_types(publication, sibling)
+            check_classes(publication, sibling)
+            check_types(publication, sibling)
         for other in self:
-            _check_aliases(publication, other)
+            check_aliases(publication, other)
         self._admit(pattern)
         self._publications.setdefault(pattern.text, []).append(publication)
         self._by_mapper.clear()
@@ -219,32 +220,3 @@ class Registry:
             if pattern.overlaps(other):
                 raise OverlappingPatterns(pattern=pattern.text, other=other.text)
         self._patterns.setdefault(pattern.text, pattern)
-
-
-def _check_types(publication: Publication, sibling: Publication) -> None:
-    """Two models on one pattern must read its parameters alike, or one name would mean two things."""
-    for placeholder, parameter in publication.parameters.items():
-        other = sibling.parameters[placeholder].python_type
-        if parameter.python_type is not other:
-            reason = (
-                f"{placeholder} is {parameter.python_type.__name__} in {publication.model.__name__} "
-                f"but {other.__name__} in {sibling.model.__name__}"
-            )
-            raise BadPattern(pattern=publication.pattern.text, reason=reason)
-
-
-def _check_classes(publication: Publication, sibling: Publication) -> None:
-    """Rows of two models in one channel are told apart by their class alone."""
-    for cls in sorted(publication.classes & sibling.classes):
-        reason = f"rows of {publication.model.__name__} and of {sibling.model.__name__} would both be of class {cls!r}"
-        raise BadPattern(pattern=publication.pattern.text, reason=reason)
-
-
-def _check_aliases(publication: Publication, other: Publication) -> None:
-    """Under one name a class means the rows of one publication."""
-    mine, theirs = publication.alias, other.alias
-    if mine is None or theirs is None or not (mine.text == theirs.text or mine.overlaps(theirs)):
-        return
-    for cls in sorted(publication.classes & other.classes):
-        reason = f"as an alias of {publication.pattern.text!r} and of {other.pattern.text!r} it would have two kinds of {cls!r}"
-        raise BadPattern(pattern=mine.text, reason=reason)

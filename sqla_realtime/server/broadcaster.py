@@ -27,7 +27,8 @@ from sqla_realtime.protocol.pusher import Pusher
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.registry import Registry
-from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
+from sqla_realtime.server.archive import DatabaseArchive
+from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
 from sqla_realtime.server.porch import Porch
 from sqla_realtime.settings import Settings
 from sqla_realtime.transports.assets import AssetHandler

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -15,11 +15,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
-from sqla_realtime.hub.doors import Archive, Doorkeeper, Ending, Guest, Handshake, Place, Refused
+from sqla_realtime.hub.doors import Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Row
-from sqla_realtime.schema.publication import Publication
-from sqla_realtime.schema.reader import Reader
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.schema.rules import anyone
 from sqla_realtime.server.tokens import Identity, verify
@@ -29,7 +26,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NO_SUCH_CHANNEL = "There is no such channel, or it is not for you."
+NO_SUCH_CHANNEL = "There is no such channel, or it is not for you."
 
 
 @dataclass(slots=True)
@@ -141,9 +138,9 @@ class ApplicationDoorkeeper(Doorkeeper):
 
     async def _permit(self, user: Any, found: Channel | None) -> str:
         if found is None:
-            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "No published pattern matches this name.")
+            raise Refused(ErrorCode.FORBIDDEN, NO_SUCH_CHANNEL, "No published pattern matches this name.")
         if found.rule is None:
-            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, _no_rule(found))
+            raise Refused(ErrorCode.FORBIDDEN, NO_SUCH_CHANNEL, _no_rule(found))
         try:
             allowed = await self._ask(found.rule, user, **found.values)
         except Ending:
@@ -154,7 +151,7 @@ class ApplicationDoorkeeper(Doorkeeper):
         if allowed is not True:
             if allowed is not False and allowed is not None:
                 log.error("The rule of %s must return True or False. [rule-failed]", found.pattern.text)
-            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL, "Its rule did not return True for this user.")
+            raise Refused(ErrorCode.FORBIDDEN, NO_SUCH_CHANNEL, "Its rule did not return True for this user.")
         return found.pattern.text
 
     async def _ask(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
@@ -173,53 +170,6 @@ async def _tamed(awaitable: Awaitable[T]) -> T:
         if task is not None and task.cancelling():
             raise
         raise RuntimeError(f"The application raised {type(error).__name__}.") from error
-
-
-class DatabaseArchive(Archive):
-    """Reads a channel's rows with the SELECT that its pattern is."""
-
-    def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
-        self._registry = registry
-        self._limit = settings.snapshot_rows
-        self._patience = settings.snapshot_timeout
-        self._application = application
-        self._workers = workers
-        self._readers: dict[Publication, Reader] = {}
-
-    async def rows(self, channel: str) -> Sequence[Row]:
-        found = self._registry.channel(channel)
-        if found is None:
-            raise Refused(ErrorCode.FORBIDDEN, _NO_SUCH_CHANNEL)
-        try:
-            async with asyncio.timeout(self._patience):
-                return await self._workers.run(self._read, found)
-        except TimeoutError:
-            # Its thread goes on to wait for the database, and is free again when that answers or the driver gives up.
-            log.warning("The rows of %s were not read in %s s. [snapshot-slow]", found.pattern.text, self._patience)
-            raise Refused(ErrorCode.SNAPSHOT_FAILED, "The database takes too long; try again.") from None
-
-    def _read(self, channel: Channel) -> list[Row]:
-        if self._application.session is None:
-            log.error(
-                "Snapshots can't be read: enable() was given nothing that makes Sessions. "
-                "Pass a sessionmaker, or enable(Session, bind=engine). [no-bind]"
-            )
-            raise Refused(ErrorCode.SNAPSHOT_FAILED, "The rows could not be read.")
-        rows: list[Row] = []
-        with self._application.session() as session:
-            for publication in channel.publications:
-                connection = session.connection(bind_arguments={"mapper": publication.mapper})
-                rows += self._records(publication, connection, channel.values)
-        if len(rows) > self._limit:
-            raise Refused(ErrorCode.SNAPSHOT_TOO_LARGE, f"This channel has more than {self._limit} rows.")
-        return rows
-
-    def _records(self, publication: Publication, connection: Any, values: Mapping[str, Any]) -> list[Row]:
-        reader = self._readers.get(publication)
-        if reader is None:
-            reader = self._readers[publication] = Reader(publication.mapper, [publication])
-        images = reader.where(connection, publication, values, self._limit + 1)
-        return [Row(publication.cls(image.mapper), image.id, publication.recorder.dump(image.source)) for image in images]
 
 
 def _no_rule(channel: Channel) -> str:

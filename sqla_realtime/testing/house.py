@@ -22,7 +22,8 @@ from sqla_realtime.hub.snapshots import Snapshots
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.realtime import Realtime
-from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, DatabaseArchive, Workers
+from sqla_realtime.server.archive import DatabaseArchive
+from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
 from sqla_realtime.testing.recorder import EVERYTHING
 
 T = TypeVar("T")

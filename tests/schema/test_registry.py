@@ -124,16 +124,6 @@ def test_siblings_of_a_tree_may_share_a_pattern() -> None:
     assert len(list(published((Dog, "pets"), (Cat, "pets")))) == 2
 
 
-def test_rows_of_two_models_must_be_told_apart_by_their_class() -> None:
-    registry = Registry()
-    registry.publish(Publication(Team, Out, "x", name="Dog"))
-    registry.publish(Publication(User, Out, "x", name="Item"))
-    for model, name in ((Animal, None), (Badge, "Item")):
-        with pytest.raises(BadPattern, match=r"would both be of class '(Dog|Item)'"):
-            registry.publish(Publication(model, Out, "x", name=name))
-    registry.publish(Publication(Badge, Out, "y", name="Item"))
-
-
 def test_patterns_that_overlap_are_refused() -> None:
     registry = published((User, "x/{team_id}"))
     for pattern in ("x/{id}", "x/all", "{name}/1"):
@@ -152,12 +142,6 @@ def test_a_rule_overlaps_too() -> None:
     with pytest.raises(OverlappingPatterns):
         registry.rule("x/y", anyone)
     registry.publish(Publication(User, Out, "x/{team_id}"))
-
-
-def test_one_pattern_has_one_type_per_parameter() -> None:
-    registry = published((User, "teams/{team_id}"))
-    with pytest.raises(BadPattern, match=r"team_id is str in Badge but int in User"):
-        registry.publish(Publication(Badge, Out, "teams/{team_id}"))
 
 
 # Rules.

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_realtime import Realtime, anyone
 from sqla_realtime.hub.flight import Flight
 from sqla_realtime.protocol.messages import Row
-from sqla_realtime.server.doors import DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
 from tests.support.models import Account, AccountOut
 from tests.support.peer import Peer
 

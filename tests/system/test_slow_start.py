@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from sqla_realtime.schema.registry import Channel
-from sqla_realtime.server.doors import DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
 from tests.support.carriers import KINDS
 from tests.support.models import Page
 from tests.support.peer import Peer

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sqla_realtime.hub.feed import Feed
-from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
+from sqla_realtime.server.doors import ApplicationDoorkeeper
 from tests.support.carriers import KINDS, PollPeer
 from tests.support.peer import Peer
 from tests.support.scene import ALIKE, PAGES, Ear, Scene, eventually, live

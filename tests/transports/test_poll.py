@@ -11,7 +11,8 @@ import pytest
 
 from sqla_realtime.commit import Position
 from sqla_realtime.protocol.codes import CloseCode
-from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
+from sqla_realtime.server.doors import ApplicationDoorkeeper
 from sqla_realtime.transports.poll import PollHandler
 from tests.support.scene import PAGES, Scene, eventually, live
 from tests.support.web import Response, ask, request

@@ -12,7 +12,8 @@ import pytest
 
 from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.server.doors import ApplicationDoorkeeper, DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
+from sqla_realtime.server.doors import ApplicationDoorkeeper
 from sqla_realtime.server.tokens import Identity
 from sqla_realtime.transports import again
 from tests.support.carriers import EventsPeer

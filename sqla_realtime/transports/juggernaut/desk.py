@@ -7,7 +7,7 @@ import math
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.protocol.juggernaut import Juggernaut, Label, label
 from sqla_realtime.protocol.messages import Hello
-from sqla_realtime.protocol.v1 import CONNECTION
+from sqla_realtime.protocol.v1_messages import CONNECTION
 from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.transports.juggernaut.gone import Gone

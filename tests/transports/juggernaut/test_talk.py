@@ -10,7 +10,7 @@ import pytest
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
-from sqla_realtime.server.doors import DatabaseArchive
+from sqla_realtime.server.archive import DatabaseArchive
 from sqla_realtime.transports import again
 from tests.support.scene import live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Site, peer, poller, subscribe
