@@ -22,6 +22,7 @@ from sqla_realtime.capture.targets import resolve
 from sqla_realtime.capture.watched import complete, watch
 from sqla_realtime.carrier import carrier, make_broker
 from sqla_realtime.errors import LogUnsuitable
+from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
@@ -135,16 +136,27 @@ class Realtime(Lifecycle):
             raise LogUnsuitable(reason="triggers write into it", remedy='Say Realtime(broker="database"), then watch().')
         watch(models, without)
 
-    def channel(self, pattern: str) -> Callable[[F], F]:
+    def channel(
+        self,
+        pattern: str,
+        *,
+        presence: type[BaseModel] | None = None,
+        events: Mapping[str, type[BaseModel]] | None = None,
+    ) -> Callable[[F], F]:
         """Decorates the rule of who may join the channels of a pattern: ``rule(user, **parameters) -> bool``.
 
         It is called with the application's user (None for anonymous) and the pattern's typed parameters, in a worker
-        thread, or awaited if it is a coroutine function. Whatever but True refuses. Raises DeclarationError.
+        thread, or awaited if it is a coroutine function. Whatever but True refuses.
+
+        ``presence`` has the members of a channel told who is there; it is what they are shown of each other, read from the
+        user's attributes. ``events`` are what they may say to each other, each with the model of its data
+        (docs/presence.md). With one of them the channel needs no published rows. Raises DeclarationError.
         """
+        company = None if presence is None and events is None else Company(pattern, presence, events)
 
         def decorate(rule: F) -> F:
             with self._lock:
-                self._registry.rule(pattern, rule)
+                self._registry.rule(pattern, rule, company)
             return rule
 
         return decorate

@@ -18,6 +18,8 @@
     │   ├── PublishedTwice          published-twice
     │   ├── BadRule                 bad-rule
     │   ├── RuleTwice               rule-twice
+    │   ├── BadPresence             bad-presence
+    │   ├── BadEvent                bad-event
     │   ├── NotEnableable           not-enableable
     │   └── NotWatchable            not-watchable
     ├── ConfigurationError      raised by Settings, start(), init_app(): the mistake is in the configuration
@@ -57,8 +59,10 @@ from sqla_realtime.errors.configuration import (
     WeakSecret,
 )
 from sqla_realtime.errors.declaration import (
+    BadEvent,
     BadParameterType,
     BadPattern,
+    BadPresence,
     BadRoute,
     BadRule,
     BadWhere,
@@ -87,8 +91,10 @@ from sqla_realtime.errors.log import (
 
 __all__ = [
     "AlreadyInitialised",
+    "BadEvent",
     "BadParameterType",
     "BadPattern",
+    "BadPresence",
     "BadRoute",
     "BadRule",
     "BadSetting",

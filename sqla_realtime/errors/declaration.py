@@ -124,6 +124,25 @@ class RuleTwice(DeclarationError):
     fix = "Keep one: either join= in publish(), or one function under @realtime.channel({pattern!r})."
 
 
+class BadPresence(DeclarationError):
+    """A presence= that cannot say what the members of a channel are shown of each other."""
+
+    code = "bad-presence"
+    message = "channel({pattern!r}, presence={presence!r}): {reason}."
+    fix = (
+        "Write the fields that the others may see of a user: class Profile(BaseModel): name: str. They are read from the "
+        "user's attributes, which may be properties."
+    )
+
+
+class BadEvent(DeclarationError):
+    """An events= with a name, or with data, that no client could send."""
+
+    code = "bad-event"
+    message = "channel({pattern!r}, events={events!r}): {reason}."
+    fix = 'Name each event and the Pydantic model of its data: events={{"typing": Typing}}.'
+
+
 class NotEnableable(DeclarationError):
     """enable() was given something that makes no Sessions."""
 

@@ -7,7 +7,7 @@ from sqla_realtime.schema.registry import Registry
 
 
 def describe(registry: Registry) -> list[str]:
-    """A few lines per publication."""
+    """A few lines per publication, and per pattern with members or events."""
     unruled = set(registry.unruled())
     lines: list[str] = []
     for publication in registry:
@@ -18,6 +18,12 @@ def describe(registry: Registry) -> list[str]:
             f"    sends: {', '.join(publication.fields.spelled)}",
             f"    keeps: {', '.join(_withheld(publication)) or 'nothing'}",
         ]
+    for pattern, company in registry.companies().items():
+        lines.append(f"The members of {pattern} (joined by rule {registry.rule_name(pattern)})")
+        if company.shown is not None:
+            lines.append(f"    see of each other: {', '.join(dict.fromkeys(('id', *company.shown)))}")
+        if company.events:
+            lines.append(f"    say to each other: {', '.join(company.events)}")
     return lines or ["Nothing is published."]
 
 

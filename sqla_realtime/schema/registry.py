@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import OverlappingPatterns, PublishedTwice, RuleTwice
 from sqla_realtime.schema.channels import Parameter, Pattern
+from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.conflicts import check_aliases, check_classes, check_types
 from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, root_of, tables_of
@@ -22,13 +23,15 @@ _TEXT = Parameter(str, str, str)
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel's name, understood: the rows are those of ``publications`` where the columns have ``values``."""
+    """A channel's name, understood: the rows are those of ``publications`` where the columns have ``values``, and
+    ``company`` is what it has besides rows."""
 
     name: str
     pattern: Pattern
     values: dict[str, Any]
     publications: tuple[Publication, ...]
     rule: Rule | None
+    company: Company | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Registry:
     def __init__(self) -> None:
         self._publications: dict[str, list[Publication]] = {}
         self._rules: dict[str, Rule] = {}
+        self._companies: dict[str, Company] = {}
         self._patterns: dict[str, Pattern] = {}
         self._by_mapper: dict[Mapper[Any], Family] = {}
         self._tops: list[Mapper[Any]] = []
@@ -99,14 +103,18 @@ class Registry:
         found = (embed.association for each in self for embed in each.fields.embeds)
         self._associations = list(dict.fromkeys(table for table in found if table is not None))
 
-    def rule(self, text: str, rule: Rule) -> None:
-        """Set the rule of a pattern. Raises RuleTwice, BadRule, OverlappingPatterns or BadPattern."""
+    def rule(self, text: str, rule: Rule, company: Company | None = None) -> None:
+        """Set the rule of a pattern, and what it has besides rows.
+
+        Raises RuleTwice, BadRule, OverlappingPatterns or BadPattern."""
         pattern = Pattern(text)
         if text in self._rules:
             raise RuleTwice(pattern=text)
         check_rule(rule, text, pattern.placeholders)
         self._admit(pattern)
         self._rules[text] = rule
+        if company is not None:
+            self._companies[text] = company
 
     def of(self, mapper: Mapper[Any]) -> Family:
         """What a row of this mapper is published as, by itself and by its ancestors."""
@@ -167,18 +175,28 @@ class Registry:
             parameters: dict[str, Parameter] = publications[0].parameters
             values = publications[0].pattern.match(name, parameters)
             if values is not None:
-                return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text))
+                company = self._companies.get(text)
+                return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text), company)
         return None
 
     def declared(self, name: str) -> Channel | None:
         """The same, or a channel that has a rule and no rows, whose parameters are text."""
         found = self.channel(name)
-        for text in () if found is not None else self.orphaned():
+        for text in () if found is not None else self._rowless():
             pattern = self._patterns[text]
             values = pattern.match(name, dict.fromkeys(pattern.placeholders, _TEXT))
             if values is not None:
-                return Channel(name, pattern, values, (), self._rules[text])
+                return Channel(name, pattern, values, (), self._rules[text], self._companies.get(text))
         return found
+
+    def joinable(self, name: str) -> Channel | None:
+        """The same where there is anything to hear: rows, or who is there, or what they say."""
+        found = self.declared(name)
+        return found if found is not None and (found.publications or found.company is not None) else None
+
+    def companies(self) -> dict[str, Company]:
+        """What patterns have besides rows."""
+        return self._companies
 
     def rule_name(self, pattern: str) -> str:
         """The name of a pattern's rule, for people."""
@@ -190,7 +208,10 @@ class Registry:
         return [text for text in self._publications if text not in self._rules]
 
     def orphaned(self) -> list[str]:
-        """The patterns with a rule and without publications: misspelt, most likely."""
+        """The patterns with a rule and with nothing that it could be about: misspelt, most likely."""
+        return [text for text in self._rowless() if text not in self._companies]
+
+    def _rowless(self) -> list[str]:
         return [text for text in self._rules if text not in self._publications]
 
     def _family(self, mapper: Mapper[Any]) -> Family:

@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
+from sqla_realtime.schema.rules import anyone
 from tests.schema.models import Seat, Team
 
 
@@ -40,4 +42,17 @@ def test_what_is_sent_what_is_kept_and_who_may_join() -> None:
         "Team on teams, for Juggernaut /observer (nobody may join: it has no rule)",
         "    sends: id, name",
         "    keeps: nothing",
+    ]
+
+
+def test_what_members_see_and_say() -> None:
+    registry = Registry()
+    registry.rule("rooms", anyone, Company("rooms", TeamOut, {"typing": SeatOut, "wave": SeatOut}))
+    registry.rule("teams", anyone, Company("teams", None, {"wave": SeatOut}))
+    assert describe(registry) == [
+        "The members of rooms (joined by rule anyone)",
+        "    see of each other: id, name",
+        "    say to each other: typing, wave",
+        "The members of teams (joined by rule anyone)",
+        "    say to each other: wave",
     ]
