@@ -15,7 +15,7 @@ async def admit(
     house: House, connection: Connection, rights: Rights, channels: Iterable[str]
 ) -> tuple[dict[str, str], dict[str, Refused]]:
     """The channels that a client may join, with their patterns, and why it may not join the others, which it leaves."""
-    joined = house.hub.joined(connection)
+    joined = house.joined(connection)
     admitted: dict[str, str] = {}
     refused: dict[str, Refused] = {}
     for name in channels:
@@ -27,6 +27,7 @@ async def admit(
             admitted[name] = await house.doorkeeper.admit(connection.user, name)
         except Refused as refusal:
             house.hub.leave(connection, [name])
+            house.gathering.leave(connection, [name])
             joined.pop(name, None)
             refused[name] = refusal
         if connection.close_code is not None:

@@ -7,6 +7,7 @@ import logging
 
 from sqla_realtime.commit import Position
 from sqla_realtime.hub.admission import admit
+from sqla_realtime.hub.attendance import attend, depart, say
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Ending, Handshake, Refused
 from sqla_realtime.hub.house import House
@@ -14,10 +15,12 @@ from sqla_realtime.hub.pace import Judgement, Pace
 from sqla_realtime.hub.rights import Concerned, Rights, everything
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
+from sqla_realtime.protocol.company import Attend, Depart, Say
 from sqla_realtime.protocol.messages import (
     ClientMessage,
     Error,
     Hello,
+    Leave,
     Ping,
     Pong,
     Renew,
@@ -126,6 +129,7 @@ class Conversation:
         self.connection.abort(CloseCode.RESTARTING)
         self._rights.close()
         self._house.hub.close(self.connection)
+        self._house.gathering.close(self.connection)
         self._house.conversations.discard(self)
 
     async def _work(self) -> None:
@@ -158,6 +162,12 @@ class Conversation:
                 self.connection.tell(Unsubscribed(message.id, message.channels))
             case Renew():
                 await self._renew(message)
+            case Attend():
+                await attend(self._house, self.connection, self._rights, message)
+            case Depart():
+                depart(self._house, self.connection, message)
+            case Say():
+                await say(self._house, self.connection, self._rights, message)
 
     def _pong(self, ping: Ping) -> None:
         """Answer; and have a client load everything anew that has not got what it was sent before the last answer."""
@@ -205,12 +215,15 @@ class Conversation:
             await self._house.snapshots.reach(after)
         for _ in self._rights.rounds():
             await self._rights.review()
+            attended = self._house.gathering.attended(connection)
             admitted, refused = await admit(self._house, connection, self._rights, message.channels)
             if connection.close_code is not None:
                 return  # it has left meanwhile
             if self._rights.stand(admitted):
                 break
         for name, refusal in refused.items():
+            if name in attended:
+                connection.tell(Leave((name,), refusal.code))
             self._house.refuse(connection, refusal, name, message.id)
         if not connection.codec.rows:
             hub.attend(connection, message.id, admitted)

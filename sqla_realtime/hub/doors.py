@@ -34,12 +34,15 @@ class Guest:
 
 class Place(NamedTuple):
     """What a channel's name means: the ``pattern`` that it is one of, whether ``rows`` are published there, whether it is
-    ``open`` to anyone, and whether it has a rule at all, without which nobody may join."""
+    ``open`` to anyone, and whether it has a rule at all, without which nobody may join; whether those who are there are told
+    of each other (``members``), and whether they may say something to each other (``events``)."""
 
     pattern: str
     rows: bool
     open: bool
     ruled: bool
+    members: bool = False
+    events: bool = False
 
 
 class Refused(Exception):
@@ -75,6 +78,15 @@ class Doorkeeper(ABC):
     async def admit(self, user: Any, channel: str) -> str:
         """The pattern of a channel that this user may join. Raises Refused, alike for what is forbidden and for what
         does not exist."""
+
+    @abstractmethod
+    async def profile(self, user: Any, channel: str) -> str:
+        """What the others in a channel are shown of a user, as JSON text. Raises Refused."""
+
+    @abstractmethod
+    async def event(self, channel: str, name: str, data: str) -> str:
+        """What the others in a channel are told of an event: its data as the application has declared it, as JSON text.
+        Raises Refused for one that nobody declared, and for other data than was declared."""
 
 
 class Archive(ABC):

@@ -87,6 +87,7 @@ class Rights:
         self.ended = True
         waiting = self._hub.waiting(self._connection)
         self._hub.close(self._connection)
+        self._house.gathering.close(self._connection)
         self._settled()
         self._connection.tell(NeedsAuth(ErrorCode.TOKEN_EXPIRED))
         for name, number in waiting.items():
@@ -106,8 +107,9 @@ class Rights:
         self._void = self._void or stranger
         if self.guest is None or self.ended:
             return
-        if self._touch([concerned], self._hub.joined(self._connection)):
+        if self._touch([concerned], self._house.joined(self._connection)):
             self._hub.hold(self._connection)
+            self._house.gathering.hold(self._connection)
         elif not stranger:
             return
         _add(self._concerned, concerned)
@@ -121,7 +123,7 @@ class Rights:
             guest = self.guest
             if self._stranger:
                 guest = await self._house.doorkeeper.review(self._handshake, guest)
-            joined = self._hub.joined(self._connection)
+            joined = self._house.joined(self._connection)
             refused = await self._ask(guest, self._touch(self._concerned, joined))
             if self._connection.close_code is not None:
                 return
@@ -133,6 +135,7 @@ class Rights:
         self._expel(refused)
         for flight in self._hub.release(self._connection):
             self._house.snapshots.start(flight)
+        self._house.gathering.release(self._connection)
 
     async def renew(self, token: str) -> None:
         """Go on with another token, if it is the same user's. Raises Refused, and then nothing has changed.
@@ -144,7 +147,7 @@ class Rights:
             guest = await self._house.doorkeeper.identify(self._handshake, token)
             if guest.id != self.guest.id:
                 raise Refused(ErrorCode.FORBIDDEN, "This token is another user's.", "Connect anew to change the user.")
-            joined = self._hub.joined(self._connection)
+            joined = self._house.joined(self._connection)
             refused = await self._ask(guest, [*joined])
             if self._connection.close_code is not None:
                 return
@@ -167,9 +170,12 @@ class Rights:
 
     def _expel(self, refused: Mapping[str, Refused]) -> None:
         """Take the client out of channels that it may not see. It drops what it was in; what it waits for is answered."""
-        joined, waiting = self._hub.joined(self._connection), self._hub.waiting(self._connection)
+        attended, waiting = self._house.gathering.attended(self._connection), self._hub.waiting(self._connection)
+        seen = self._hub.joined(self._connection).keys() - waiting.keys() | attended.keys()
+        shown = tuple(name for name in refused if name in seen)
         self._hub.leave(self._connection, refused)
-        if shown := tuple(name for name in refused if name in joined and name not in waiting):
+        self._house.gathering.leave(self._connection, refused)
+        if shown:
             self._connection.tell(Leave(shown, ErrorCode.FORBIDDEN))
         for name in refused:
             if name in waiting:

@@ -1,4 +1,7 @@
-"""Every message as a frozen dataclass, whatever spells it; the first group comes from clients, the second goes to them."""
+"""Every message as a frozen dataclass, whatever spells it; the first group comes from clients, the second goes to them.
+
+Those about who is in a channel are in company.py.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqla_realtime.commit import Change, Position
+from sqla_realtime.protocol.company import Attend, Depart, Departed, MemberJoined, MemberLeft, Members, Say, Spoken, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Command(NamedTuple):
     via: str | None = None
 
 
-ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping | Foreign
+ClientMessage = Hello | Subscribe | Unsubscribe | Renew | Ping | Attend | Depart | Say | Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,6 @@ class Bye:
     retry_after_ms: int | None = None
 
 
-ServerMessage = (
-    Welcome | Recovered | Snapshot | Joined | Unsubscribed | Renewed | NeedsAuth | Leave | Reset | Error | Ping | Pong | Bye
-)
+Answer = Welcome | Recovered | Snapshot | Joined | Unsubscribed | Renewed | Members | Departed | Taken | Error | Pong
+News = NeedsAuth | Leave | Reset | MemberJoined | MemberLeft | Spoken | Ping | Bye
+ServerMessage = Answer | News

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol import v1_messages
+from sqla_realtime.protocol import v1_company, v1_messages
 from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing
+from sqla_realtime.protocol.company import Departed, MemberJoined, MemberLeft, Members, Spoken, Taken
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
@@ -28,6 +28,7 @@ from sqla_realtime.protocol.messages import (
     Unsubscribed,
     Welcome,
 )
+from sqla_realtime.protocol.v1_company import spelled
 
 
 class V1:
@@ -56,8 +57,10 @@ class V1:
                 return self._snapshot(message)
             case Recovered():
                 return self._recovered(message)
+            case Members() | MemberJoined() | MemberLeft() | Departed() | Taken() | Spoken():
+                return v1_company.spell(message)
             case _:
-                return _json(_plain(message))
+                return spelled(_plain(message))
 
     def closes(self, code: Closing) -> Closing:
         return code
@@ -68,19 +71,19 @@ class V1:
             head["changed"] = change.changed
         if change.cause is not None:
             head["cause"] = change.cause
-        text = _json(head)
+        text = spelled(head)
         return text if change.record is None else b'%b,"record":%b}' % (text[:-1], change.record)
 
     def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
-        tail = b"" if origin is None else b',"origin":%b' % _json(origin)
+        tail = b"" if origin is None else b',"origin":%b' % spelled(origin)
         return b'{"commit":"%b","changes":[%b]%b}' % (str(position).encode(), b",".join(changes), tail)
 
     def _snapshot(self, message: Snapshot) -> bytes:
-        item = b'{"channel":%b,"rows":[%b]}' % (_json(message.channel), b",".join(map(_row, message.rows)))
+        item = b'{"channel":%b,"rows":[%b]}' % (spelled(message.channel), b",".join(map(_row, message.rows)))
         return _subscribed(message.id, message.position, [item])
 
     def _recovered(self, message: Recovered) -> bytes:
-        items = (_json({"channel": channel, "recovered": True}) for channel in message.channels)
+        items = (spelled({"channel": channel, "recovered": True}) for channel in message.channels)
         return _subscribed(message.id, message.position, items, message.commits)
 
 
@@ -95,7 +98,7 @@ def _subscribed(number: int | None, position: Position, items: Iterable[bytes], 
 
 
 def _row(row: Row) -> bytes:
-    return b'{"class":%b,"id":%b,"record":%b}' % (_json(row.cls), _json(row.id), row.record)
+    return b'{"class":%b,"id":%b,"record":%b}' % (spelled(row.cls), spelled(row.id), row.record)
 
 
 def _plain(message: ServerMessage) -> dict[str, Any]:
@@ -129,7 +132,3 @@ def _plain(message: ServerMessage) -> dict[str, Any]:
 
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

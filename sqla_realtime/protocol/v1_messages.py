@@ -10,12 +10,15 @@ from typing import Any
 from sqla_realtime.commit import MAX_OFFSET, Position
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.company import Attend, Depart, Say
 from sqla_realtime.protocol.messages import ClientMessage, Command, Hello, Ping, Renew, Subscribe, Unsubscribe
 
 MAX_CHANNELS = 100
 MAX_CHANNEL = 255
 MAX_TOKEN = 8192
 MAX_VIA = 64
+MAX_TAG = 64
+MAX_NAME = 64
 CONNECTION = re.compile("c-[A-Za-z0-9_-]{16,64}")
 
 
@@ -134,10 +137,37 @@ def _channels(fields: dict[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _channel(fields: dict[str, Any]) -> str:
+    name = fields.get("channel")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_CHANNEL or not name.isascii():
+        raise _invalid("channel", "a channel's name")
+    return name
+
+
+def _name(fields: dict[str, Any]) -> str:
+    name = _text(fields, "name", MAX_NAME)
+    if not name:
+        raise _invalid("name", f"ASCII text of 1 to {MAX_NAME} characters")
+    return name
+
+
+def _data(fields: dict[str, Any]) -> str:
+    """The text of whatever value it is."""
+    try:
+        text = json.dumps(fields.get("data"), ensure_ascii=False, separators=(",", ":"))
+        text.encode()
+    except (UnicodeEncodeError, RecursionError):  # of half a surrogate pair, which JSON can escape; and nested too deeply
+        raise _invalid("data", "a JSON value that can be told") from None
+    return text
+
+
 _PARSERS: dict[str, Callable[[dict[str, Any]], ClientMessage]] = {
     "hello": lambda fields: Hello(_text(fields, "token", MAX_TOKEN), _connection(fields)),
     "subscribe": lambda fields: Subscribe(_id(fields), _channels(fields), _after(fields)),
     "unsubscribe": lambda fields: Unsubscribe(_id(fields), _channels(fields)),
     "renew": lambda fields: Renew(_id(fields), _token(fields)),
     "ping": lambda fields: Ping(_position(fields)),
+    "attend": lambda fields: Attend(_id(fields), _channel(fields), _text(fields, "tag", MAX_TAG)),
+    "depart": lambda fields: Depart(_id(fields), _channel(fields)),
+    "say": lambda fields: Say(_id(fields), _channel(fields), _name(fields), _data(fields)),
 }

@@ -31,9 +31,11 @@ class DatabaseArchive(Archive):
         self._readers: dict[Publication, Reader] = {}
 
     async def rows(self, channel: str) -> Sequence[Row]:
-        found = self._registry.channel(channel)
+        found = self._registry.joinable(channel)
         if found is None:
             raise Refused(ErrorCode.FORBIDDEN, NO_SUCH_CHANNEL)
+        if not found.publications:
+            return []
         try:
             async with asyncio.timeout(self._patience):
                 return await self._workers.run(self._read, found)

@@ -16,6 +16,7 @@ from tornado.web import Application as Routes
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Commit, Event, Order, Position
 from sqla_realtime.hub.feed import Feed
+from sqla_realtime.hub.gathering import Gathering
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.pace import Rate
@@ -69,7 +70,7 @@ class Broadcaster:
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
         archive = DatabaseArchive(registry, settings, application, self._readers)
-        house = House(
+        house = self.house = House(
             hub=self.hub,
             snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
             doorkeeper=ApplicationDoorkeeper(registry, settings, application, self._askers),
@@ -79,9 +80,9 @@ class Broadcaster:
             explain=bool(settings.development),
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
+            gathering=Gathering(self._enter),
         )
         self.hub.obey = self._obey
-        self.house = house
         self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
         self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
@@ -96,6 +97,7 @@ class Broadcaster:
 
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):
+            self.house.gathering.hear(order)
             self._desks.hear(order)
             return
         if order is None:
@@ -151,6 +153,7 @@ class Broadcaster:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._desks.close()
+        self.house.gathering.end()
         for each in self._webhooks:
             each.close()
         self._readers.close()

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Mapper, Session
 
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.hub.doors import Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.schema.rules import anyone
 from sqla_realtime.server.tokens import Identity, verify
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 NO_SUCH_CHANNEL = "There is no such channel, or it is not for you."
+_PROFILE = "See the log: the fields of presence= are attributes of what identify() returns."
 
 
 @dataclass(slots=True)
@@ -127,10 +130,51 @@ class ApplicationDoorkeeper(Doorkeeper):
         found = self._registry.declared(channel)
         if found is None:
             return None
-        return Place(found.pattern.text, bool(found.publications), found.rule is anyone, found.rule is not None)
+        company = found.company
+        return Place(
+            pattern=found.pattern.text,
+            rows=bool(found.publications),
+            open=found.rule is anyone,
+            ruled=found.rule is not None,
+            members=company is not None and company.shown is not None,
+            events=company is not None and bool(company.events),
+        )
 
     async def admit(self, user: Any, channel: str) -> str:
-        return await self._permit(user, self._registry.channel(channel))
+        return await self._permit(user, self._registry.joinable(channel))
+
+    async def profile(self, user: Any, channel: str) -> str:
+        try:
+            return await self._workers.run(self._company(channel).profile, user)
+        except (Ending, Refused):
+            raise
+        except Exception:
+            log.exception("What is shown of a member of %s could not be read off the user. [presence-failed]", channel)
+            raise Refused(ErrorCode.PRESENCE_FAILED, "What is shown of a member could not be read.", _PROFILE) from None
+
+    async def event(self, channel: str, name: str, data: str) -> str:
+        company = self._company(channel)
+        if name not in company.events:
+            known = f"Declared are: {', '.join(company.events) or 'none'}."
+            raise Refused(ErrorCode.UNKNOWN_EVENT, "There is no such event in this channel.", known)
+        try:
+            return await self._workers.run(company.event, name, data)
+        except Ending:
+            raise
+        except ValidationError as error:
+            # What was sent stays out of it: it may be long, and its sender knows it.
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"])) or "data"
+            raise Refused(ErrorCode.INVALID_EVENT, f"{place}: {first['msg']}") from None
+        except Exception:
+            log.exception("The model of event %r of %s failed. [presence-failed]", name, channel)
+            raise Refused(ErrorCode.PRESENCE_FAILED, "The event could not be checked.") from None
+
+    def _company(self, channel: str) -> Company:
+        found = self._registry.declared(channel)
+        if found is None or found.company is None:
+            raise Refused(ErrorCode.NO_PRESENCE, "This channel has rows and nothing else.")
+        return found.company
 
     async def permit(self, user: Any, channel: str) -> None:
         """The same for channels without rows too. Raises Refused."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.company import Members
 from sqla_realtime.protocol.messages import (
     Bye,
     Error,
@@ -106,7 +107,7 @@ class _Caller(Pump):
         before = self.news
         super().tell(message)
         match message:
-            case Welcome() | Ping(own=False) | Recovered(commits=[], own=False):
+            case Welcome() | Ping(own=False) | Recovered(commits=[], own=False) | Members(members=None):
                 self.news = before
         for name in _answered(message):
             self._unanswered.pop(name, None)

@@ -157,11 +157,32 @@ class ScriptedDoorkeeper(Doorkeeper):
         return self.changed.get(guest.id, guest)
 
     def find(self, channel: str) -> Place | None:
-        """Those that begin with "open" are for anyone, "room" have no rows, "bare" no rule, "no" are not declared."""
+        """Those that begin with "open" are for anyone, "room" have no rows, "bare" no rule, "no" are not declared. In a "room"
+        and a "lounge" are members, who may say something; in a "hall" they may, and are not shown."""
         if channel.startswith("no"):
             return None
         pattern = channel.partition("/")[0] + "/{x}"
-        return Place(pattern, not channel.startswith("room"), channel.startswith("open"), not channel.startswith("bare"))
+        members = channel.startswith(("room", "lounge"))
+        return Place(
+            pattern,
+            rows=not channel.startswith("room"),
+            open=channel.startswith("open"),
+            ruled=not channel.startswith("bare"),
+            members=members,
+            events=members or channel.startswith("hall"),
+        )
+
+    async def profile(self, user: Any, channel: str) -> str:
+        """Just the name of the user, whatever that is."""
+        await self._pass("profile")
+        return json.dumps({"name": user})
+
+    async def event(self, channel: str, name: str, data: str) -> str:
+        """There is one event, a wave, whose data is told in capitals."""
+        await self._pass("event")
+        if name != "wave":
+            raise Refused(ErrorCode.UNKNOWN_EVENT, "no such event", "a fix")
+        return data.upper()
 
     async def admit(self, user: Any, channel: str) -> str:
         self.asked.append((user, channel))

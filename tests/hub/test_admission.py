@@ -10,6 +10,7 @@ from sqla_realtime.history import Bounds
 from sqla_realtime.hub.admission import admit
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
+from sqla_realtime.hub.gathering import Gathering
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.rights import Rights
@@ -37,7 +38,8 @@ def asked(*channels: str, most: int = 10, ended: bool = False, joined: tuple[str
     hub = Hub(at(0), Bounds())
     for name in joined:
         hub._enter(connection, name, "{name}")
-    house = cast(House, SimpleNamespace(hub=hub, doorkeeper=Doors(connection), subscriptions=most))
+    parts = {"hub": hub, "gathering": Gathering(), "joined": hub.joined}
+    house = cast(House, SimpleNamespace(**parts, doorkeeper=Doors(connection), subscriptions=most))
     admitted, refused = asyncio.run(admit(house, connection, cast(Rights, SimpleNamespace(ended=ended)), channels))
     return admitted, {name: refusal.code for name, refusal in refused.items()}, connection
 

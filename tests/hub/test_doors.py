@@ -10,7 +10,9 @@ from sqla_realtime.hub.doors import Archive, Doorkeeper, Guest, Handshake, Refus
 from sqla_realtime.protocol.codes import ErrorCode
 
 
-@pytest.mark.parametrize(("seam", "methods"), [(Doorkeeper, {"identify", "review", "find", "admit"}), (Archive, {"rows"})])
+@pytest.mark.parametrize(
+    ("seam", "methods"), [(Doorkeeper, {"identify", "review", "find", "admit", "profile", "event"}), (Archive, {"rows"})]
+)
 def test_a_door_must_be_built_whole(seam: type, methods: set[str]) -> None:
     assert seam.__abstractmethods__ == methods  # type: ignore[attr-defined]
     assert all(inspect.getdoc(getattr(seam, name)) for name in methods)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sqla_realtime.commit import Position
 from sqla_realtime.protocol.codec import BadMessage
+from sqla_realtime.protocol.company import Attend, Depart, Say
 from sqla_realtime.protocol.messages import ClientMessage, Command, Error, Hello, Ping, Renew, Subscribe, Unsubscribe
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.protocol.v1_messages import MAX_CHANNEL, MAX_CHANNELS, MAX_TOKEN
@@ -47,6 +48,12 @@ def test_what_no_client_should_send(said: Any, code: str) -> None:
             Subscribe(2**53 - 1, ("b", "a"), "x.1"),
         ),
         ('{"type":"unsubscribe","id":1,"channels":["a"],"after":5}', Unsubscribe(1, ("a",))),
+        ('{"type":"attend","id":1,"channel":"a"}', Attend(1, "a")),
+        ('{"type":"attend","id":1,"channel":"a","tag":"%s"}' % ("f" * 64), Attend(1, "a", "f" * 64)),
+        ('{"type":"depart","id":1,"channel":"a","from":"x"}', Depart(1, "a")),
+        ('{"type":"say","id":1,"channel":"a","name":"typing","data":{"on": true}}', Say(1, "a", "typing", '{"on":true}')),
+        ('{"type":"say","id":1,"channel":"a","name":"x"}', Say(1, "a", "x", "null")),
+        ('{"type":"say","id":1,"channel":"a","name":"x","data":"\\u00e9","from":"bob"}', Say(1, "a", "x", '"é"')),
         (' \n{"unknown":[1e999],"type":"ping"}\t', Ping()),
         ('{"type":"\\u0070ing"}', Ping()),
     ],
@@ -139,7 +146,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-KINDS = st.sampled_from(["hello", "subscribe", "unsubscribe", "ping"])
+KINDS = st.sampled_from(["hello", "subscribe", "unsubscribe", "ping", "attend", "depart", "say"])
 
 
 @given(st.text(max_size=50) | JSON.map(json.dumps))
@@ -147,7 +154,11 @@ def test_no_text_raises_anything_but_a_bad_message(text: str) -> None:
     assert decoded(text) is not None
 
 
-@given(st.fixed_dictionaries({"type": KINDS}, optional=dict.fromkeys(("id", "channels", "after", "token"), JSON)))
+@given(
+    st.fixed_dictionaries(
+        {"type": KINDS}, optional=dict.fromkeys(("id", "channels", "after", "token", "channel", "tag", "name", "data"), JSON)
+    )
+)
 def test_no_fields_raise_anything_but_an_invalid_field_or_malformed(fields: dict[str, Any]) -> None:
     message = decoded(json.dumps(fields))
     if isinstance(message, BadMessage):

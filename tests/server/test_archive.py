@@ -135,3 +135,16 @@ async def test_a_slow_select_keeps_nobody_else_waiting(scene: Make, sqlite: Engi
                 assert (await other.hear())["type"] == "pong"
         answer = await peer.hear()
         assert [row["record"]["title"] for row in answer["channels"][0]["rows"]] == made.written
+
+
+@live
+async def test_a_channel_without_rows_has_none(scene: Make) -> None:
+    made = scene()
+    made.realtime.channel("rooms/{room}", events={"note": ProjectOut})(lambda user, room: True)
+    made.realtime.channel("quiet")(lambda user: True)
+    async with Peer(made.port) as peer:
+        await peer.hello()
+        answer = await peer.subscribe("rooms/1")
+        assert answer["channels"] == [{"channel": "rooms/1", "rows": []}]
+        assert (await peer.subscribe("rooms/1", after=answer["position"], number=2))["channels"][0]["recovered"]
+        assert (await peer.subscribe("quiet", number=3))["code"] == "forbidden"

@@ -6,13 +6,16 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, field_validator
 
 from sqla_realtime import Identity
-from sqla_realtime.hub.doors import Guest, Handshake
+from sqla_realtime.hub.doors import Guest, Handshake, Place, Refused
 from sqla_realtime.schema.channels import Pattern
+from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
 from sqla_realtime.server.tokens import sign
@@ -391,7 +394,7 @@ def test_a_placeholder_may_have_any_name(name: str, asynchronous: bool) -> None:
 
     class Rules:
         @staticmethod
-        def channel(text: str) -> Channel:
+        def joinable(text: str) -> Channel:
             return Channel(text, Pattern(f"x/{{{name}}}"), {name: 5}, (), awaited if asynchronous else rule)
 
     application = Application()
@@ -451,3 +454,74 @@ async def test_nobody_stays_nobody() -> None:
     doors = door(Application())
     guest = await doors.identify(Handshake(), None)
     assert await doors.review(Handshake(), guest) == guest == Guest()
+
+
+# Company.
+
+
+class Face(BaseModel):
+    name: str
+
+
+class Note(BaseModel):
+    text: str
+
+    @field_validator("text")
+    @classmethod
+    def check(cls, text: str) -> str:
+        if text == "crash":
+            raise ZeroDivisionError
+        if text == "bad":
+            raise ValueError("this is bad")
+        return text
+
+
+def company(ask: Callable[[ApplicationDoorkeeper], Any]) -> Any:
+    registry, application = Registry(), Application()
+    registry.rule("rooms/{room}", lambda user, room: room == "1", Company("rooms/{room}", Face, {"note": Note}))
+    registry.rule("quiet", lambda user: True)
+    workers = Workers(application, 1, "test")
+    try:
+        return asyncio.run(ask(ApplicationDoorkeeper(registry, Settings(), application, workers)))
+    except Refused as refused:
+        return refused.code, refused.message
+    finally:
+        workers.close()
+
+
+def test_a_channel_without_rows_is_joined_for_its_company() -> None:
+    assert company(lambda door: door.admit(None, "rooms/1")) == "rooms/{room}"
+    assert company(lambda door: door.admit(None, "rooms/2")) == ("forbidden", ALIKE["message"])
+    assert company(lambda door: door.admit(None, "quiet")) == ("forbidden", ALIKE["message"])
+
+    async def find(door: ApplicationDoorkeeper) -> list[Place | None]:
+        return [door.find(name) for name in ("rooms/1", "quiet", "nothing")]
+
+    shown = Place("rooms/{room}", rows=False, open=False, ruled=True, members=True, events=True)
+    assert company(find) == [shown, Place("quiet", rows=False, open=False, ruled=True), None]
+
+
+def test_what_is_shown_of_a_user(ear: Ear) -> None:
+    assert company(lambda door: door.profile(SimpleNamespace(name="Ann", email="a@x"), "rooms/1")) == '{"name":"Ann"}'
+    assert "presence-failed" not in ear.text
+    failed = ("presence-failed", "What is shown of a member could not be read.")
+    assert company(lambda door: door.profile(SimpleNamespace(email="a@x"), "rooms/1")) == failed
+    assert "What is shown of a member of rooms/1 could not be read off the user. [presence-failed]" in ear.text
+    assert company(lambda door: door.profile(None, "quiet"))[0] == "no-presence"
+    ear.tracebacks = 1
+
+
+def test_what_is_told_of_an_event(ear: Ear) -> None:
+    def event(name: str, data: str, channel: str = "rooms/1") -> Any:
+        return company(lambda door: door.event(channel, name, data))
+
+    assert event("note", '{"text":"x"}') == '{"text":"x"}'
+    assert event("cry", "{}")[0] == "unknown-event"
+    assert event("note", "{}", "quiet")[0] == "no-presence"
+    assert event("note", '{"text":5}') == ("invalid-event", "text: Input should be a valid string")
+    assert event("note", '{"text":"x","from":"y"}') == ("invalid-event", "from: Extra inputs are not permitted")
+    assert event("note", "[]") == ("invalid-event", "data: Input should be an object")
+    assert event("note", '{"text":"bad"}') == ("invalid-event", "text: Value error, this is bad")
+    assert "presence-failed" not in ear.text
+    assert event("note", '{"text":"crash"}')[0] == "presence-failed"
+    ear.tracebacks = 1

@@ -86,12 +86,14 @@ class EventsPeer(HttpPeer):
 
 
 class PollPeer(HttpPeer):
-    """On the long-poll: each poll brings all channels and the position, each answer is taken as a whole."""
+    """On the long-poll: each poll brings all channels and the position, each answer is taken as a whole. It attends again
+    where it has attended."""
 
     def __init__(self, port: int, **headers: str) -> None:
         super().__init__(port, **headers)
         self._hello: Message | None = None
         self._joined: dict[str, None] = {}
+        self._tags: dict[str, str] = {}
         self._said: list[Message] = []
         self._answers: deque[str] = deque()
         self._number = 10_000
@@ -125,11 +127,12 @@ class PollPeer(HttpPeer):
         return text
 
     async def _poll(self) -> None:
-        asked = [channel for channel in self._joined if not any(channel in said["channels"] for said in self._said)]
+        asked = [channel for channel in self._joined if not any(channel in said.get("channels", ()) for said in self._said)]
         self._number += 1
         again = {"type": "subscribe", "id": self._number, "channels": asked, "after": self.position}
+        attends = [{"type": "attend", "id": 0, "channel": name, "tag": tag} for name, tag in self._tags.items()]
         said, self._said = self._said, []
-        self._response = await self._post("/realtime/poll", [self._hello, *([again] if asked else []), *said])
+        self._response = await self._post("/realtime/poll", [self._hello, *([again] if asked else []), *attends, *said])
         response = self._response
         try:
             messages = await response.json()
@@ -141,6 +144,10 @@ class PollPeer(HttpPeer):
         match message.get("type"):
             case "subscribed":
                 self._joined |= dict.fromkeys(item["channel"] for item in message["channels"])
+            case "members" | "joined" | "left":
+                self._tags[message["channel"]] = message["tag"]
+            case "departed":
+                self._tags.pop(message["channel"], None)
             case "unsubscribed" | "reset" | "leave":
                 self._forget(message["channels"])
             case "error" if "channel" in message:
@@ -151,6 +158,7 @@ class PollPeer(HttpPeer):
     def _forget(self, channels: list[str]) -> None:
         for channel in channels:
             self._joined.pop(channel, None)
+            self._tags.pop(channel, None)
 
 
 KINDS: dict[str, type[Peer]] = {"websocket": Peer, "sse": EventsPeer, "poll": PollPeer}
