@@ -3,7 +3,7 @@
 /** @param {unknown} error */
 export const report = error => (globalThis.reportError ?? console.error)(error)
 
-/** @param {(event: string) => unknown} now what an event tells, if nothing else */
+/** @param {(event: string) => unknown} now what an event tells, if nothing else; undefined where there is nothing to tell now */
 export function makeEmitter(now) {
   /** @type {Set<{event: string, fn: (value: any) => void}>} */
   const listeners = new Set()
@@ -22,8 +22,8 @@ export function makeEmitter(now) {
   function on(event, fn) {
     const listener = { event, fn }
     listeners.add(listener)
-    if (event !== "change") emit(event, undefined, [listener])
-    return () => void listeners.delete(listener)
+    if (now(event) !== undefined) emit(event, undefined, [listener])
+    return () => listeners.delete(listener)
   }
 
   return { on, emit, listeners }

@@ -17,5 +17,5 @@ export function errorOf(response: Response): Promise<{
  * @param {(event: string, data: any) => void} step
  */
 export function settle(connection: Connection, stateOf: () => import("./machine.js").State, step: (event: string, data: any) => void): void;
-export function post({ url, window }: import("./websocket.js").Line, name: string, body: unknown, signal: AbortSignal): Promise<Response>;
+export function post({ url, window }: import("./websocket.js").Line, name: string, body: unknown, signal?: AbortSignal): Promise<Response>;
 export type Connection = Pick<import("./connection.js").Options, "window" | "url" | "loaders">;

@@ -5,7 +5,7 @@
  * @param {import("./websocket.js").Line} line
  * @param {string} name
  * @param {unknown} body
- * @param {AbortSignal} signal
+ * @param {AbortSignal} [signal]
  * @returns {Promise<Response>}
  */
 export const post = ({ url, window }, name, body, signal) =>

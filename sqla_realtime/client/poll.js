@@ -17,6 +17,9 @@ export function open(line) {
   let greeted = false
   /** What the client has joined: `id` until it is answered. @type {Map<string, {id?: number, after?: string}>} */
   const joined = new Map()
+  /** And what it attends: with a `tag` once it is `known` who is there. @type {Map<string, {id: number, tag?: string, known?: boolean}>} */
+  const attended = new Map()
+  let saying = Promise.resolve()
   /** @type {string | undefined} */
   let position
   queueMicrotask(line.opened)
@@ -62,8 +65,10 @@ export function open(line) {
     /** @type {[string, number | undefined][]} */
     const wanted = [...joined].map(([name, { id }]) => [name, id])
     const make = (/** @type {number | undefined} */ id) => ({ type: "subscribe", id: id ?? own++, channels: [], after: afters.get(id) })
-    const messages = [hello, ...batch(wanted, make)]
-    const urgent = !greeted || [...afters.keys()].some(id => id !== undefined)
+    const attends = [...attended].map(([channel, { id, tag }]) => ({ type: "attend", id, channel, tag }))
+    const messages = [hello, ...batch(wanted, make), ...attends]
+    const isOpen = [...afters.keys()].some(id => id !== undefined) || [...attended.values()].some(({ known }) => !known)
+    const urgent = !greeted || isOpen
     // What the client waits for is answered at once, by a pong where there is nothing else to say.
     if (urgent) messages.push({ type: "ping" })
     return messages
@@ -74,8 +79,9 @@ export function open(line) {
     let news = false
     for (const message of answer) {
       if (abort.signal.aborted) break // it is over; while a poll that is to come is no reason to leave out the rest
-      const { type, id, commits } = message
-      news ||= !/^(hello|ping)$/.test(type) && !(id >= OWN && type === "subscribed" && !commits?.length)
+      const { type, id, commits, channel } = message
+      const known = type === "members" ? attended.get(channel)?.known : id >= OWN && type === "subscribed" && !commits?.length
+      news ||= !/^(hello|ping)$/.test(type) && !known
       hear(message)
     }
     for (const channel of joined.values()) if (channel.id === undefined) channel.after = position
@@ -84,7 +90,7 @@ export function open(line) {
 
   /** @param {any} message */
   function hear(message) {
-    const { type, id, channels, commit } = message
+    const { type, id, channels, commit, channel, tag } = message
     const own = id >= OWN
     position = commit ?? message.position ?? position
     if (type === "hello") greeted = true
@@ -94,7 +100,14 @@ export function open(line) {
         if (one && (own || one.id === id)) one.id = undefined
       }
     } else if (type === "error") return hearError(message)
-    else if (type === "reset" || type === "leave") for (const name of channels) joined.delete(name)
+    else if (/^(members|joined|left)$/.test(type)) {
+      const one = attended.get(channel)
+      if (one) Object.assign(one, { tag, known: true })
+    } else if (type === "reset" || type === "leave")
+      for (const name of channels) {
+        joined.delete(name)
+        if (type === "leave") attended.delete(name)
+      }
     else if (type === "needs_auth") abort.abort()
     line.message(own ? { ...message, id: undefined } : message)
     if (type === "bye") fail({ code: message.reason })
@@ -109,7 +122,7 @@ export function open(line) {
       line.message(own ? { ...error, id: undefined } : error)
     } else if (own) fail({ code })
     else if (id !== undefined) {
-      for (const [name, one] of joined) if (one.id === id) joined.delete(name)
+      for (const map of [joined, attended]) for (const [name, one] of map) if (one.id === id) map.delete(name)
       line.message(error)
     } else if (greeted && /token/.test(code)) {
       // Between two polls it has expired.
@@ -118,20 +131,38 @@ export function open(line) {
     } else fail(error)
   }
 
+  /** Beside the poll that listens, which would not be heard of before there is news. @param {any} message */
+  async function say(message) {
+    const { id, channel } = message
+    const lost = { type: "error", code: "unreachable" }
+    /** @type {any[]} */
+    let answer = []
+    try {
+      const attend = { type: "attend", channel, ...attended.get(channel), known: undefined }
+      const response = await post(line, "poll", [hello, attend, message, { type: "ping" }])
+      answer = [await response.json()].flat()
+    } catch {}
+    line.message(answer.find(one => one?.id === id) ?? { ...(answer.find(one => one?.type === "error") ?? lost), id })
+  }
+
   return {
     eager: true,
     patience: 40_000,
     send(messages) {
       for (const message of messages) {
-        const { type, id, channels, after } = message
+        const { type, id, channels, after, channel, tag } = message
         if (type === "hello") {
           hello = message
           greeted = false
           joined.clear()
-        } else if (type === "subscribe") for (const name of channels) joined.set(name, { id, after })
+          attended.clear()
+        } else if (type === "attend") attended.set(channel, { id, tag })
+        else if (type === "depart") attended.delete(channel)
+        else if (type === "say") saying = saying.then(() => say(message))
+        else if (type === "subscribe") for (const name of channels) joined.set(name, { id, after })
         else if (type === "unsubscribe") for (const name of channels) joined.delete(name)
       }
-      if (messages.some(({ type }) => type === "hello" || type === "subscribe")) begin()
+      if (messages.some(({ type }) => /^(hello|subscribe|attend|depart)$/.test(type))) begin()
     },
     close: () => abort.abort(),
   }

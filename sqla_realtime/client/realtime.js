@@ -64,6 +64,7 @@ export function connect({ url, token, own = "mark", transports = ALL, window = g
     headers: { "X-Realtime-Connection": connection.id },
     open: () => connection.step("open"),
     close: () => connection.step("close"),
+    send: connection.send,
     on,
     reached: to =>
       new Promise((resolve, reject) => {
@@ -177,6 +178,7 @@ export function connect({ url, token, own = "mark", transports = ALL, window = g
       report(error)
     }
     tell()
+    emit("message", message)
   }
 
   /** @param {any} commit @param {(channel: Channel) => boolean} isFor */

@@ -54,10 +54,16 @@ export type ClientFields = {
     open: () => void;
     close: () => void;
     /**
-     * calls `fn` now, and when the status or its reason
-     * changes; the result ends it
+     * calls `fn` now, and when the status or its reason changes; the result ends it. "message" is for modules like presence.js
      */
-    on: (event: "status", fn: (status: Status) => void) => () => void;
+    on: {
+        (event: "status", fn: (status: Status) => void): () => void;
+        (event: "message", fn: (message: any) => void): () => void;
+    };
+    /**
+     * the same: messages of PROTOCOL.md, while it is live
+     */
+    send: (messages: any[]) => void;
     /**
      * waits until what was committed at that position, a
      * response's `X-Realtime-Position`, has been applied; who waits goes on before listeners are told. Rejects when the client is

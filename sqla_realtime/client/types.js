@@ -21,8 +21,11 @@
  * @property {{"X-Realtime-Connection": string}} headers for the page's own writes: `fetch(url, { headers: client.headers, ... })`
  * @property {() => void} open connects now, also after a refusal
  * @property {() => void} close
- * @property {(event: "status", fn: (status: Status) => void) => () => void} on calls `fn` now, and when the status or its reason
- *   changes; the result ends it
+ * @property {{
+ *   (event: "status", fn: (status: Status) => void): () => void
+ *   (event: "message", fn: (message: any) => void): () => void
+ * }} on calls `fn` now, and when the status or its reason changes; the result ends it. "message" is for modules like presence.js
+ * @property {(messages: any[]) => void} send the same: messages of PROTOCOL.md, while it is live
  * @property {(position: string | null | undefined) => Promise<void>} reached waits until what was committed at that position, a
  *   response's `X-Realtime-Position`, has been applied; who waits goes on before listeners are told. Rejects when the client is
  *   closed or refused.

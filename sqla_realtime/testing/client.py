@@ -21,11 +21,12 @@ from sqla_realtime.errors import BadSetting
 from sqla_realtime.hub.connection import several
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.realtime import Realtime
+from sqla_realtime.testing.attending import Attending, Message
 from sqla_realtime.testing.house import QuietHouse
 from sqla_realtime.testing.recorder import EVERYTHING
 
 T = TypeVar("T")
-Message = dict[str, Any]
+REPLIES = ("hello", "subscribed", "unsubscribed", "members", "departed", "taken", "error")
 
 
 class Refusal(Exception):
@@ -39,10 +40,11 @@ class Refusal(Exception):
         super().__init__(about + "\n".join(filter(None, (answer["message"], self.fix))) + f" [{self.code}]")
 
 
-class RealtimeClient:
+class RealtimeClient(Attending):
     """One browser, as far as the application can tell.
 
-    ``user`` is what rules are asked with, as your ``identify`` would return it. Or let ``identify`` do so, with a
+    ``user`` is what rules are asked with, as your ``identify`` would return it; its id is its attribute ``id``, or itself
+    where it is a text or a number. Or let ``identify`` do so, with a
     ``token`` from ``realtime.token()`` or the ``headers`` of a request with a session cookie. ``connection`` is the one
     whose outer transaction the test rolls back: what is committed inside counts, and rows are read there. ``timeout``
     is how many seconds a method may wait. Raises Refusal for a token that does not hold, and BadSetting.
@@ -65,6 +67,7 @@ class RealtimeClient:
                 reason=f"rows can't be read on {connection!r}",
                 remedy="It is a SQLAlchemy Connection, none of asyncio's; a Recorder works there too.",
             )
+        super().__init__()
         self.timeout = timeout
         self.log: list[Message] = []
         self._hooks = realtime._hooks
@@ -194,6 +197,7 @@ class RealtimeClient:
 
     def _apply(self, message: Message) -> None:
         """What PROTOCOL.md has a client do with a message."""
+        self._mind(message)
         if "commit" in message:
             self._commits.append(message["changes"])
             for change in message["changes"]:
@@ -217,5 +221,5 @@ class RealtimeClient:
                 self._conversation.receive(json.dumps(question))
         if message.get("id") in self._reloads:
             self._reloads.discard(message["id"])
-        elif message["type"] in ("hello", "subscribed", "unsubscribed", "error"):
+        elif message["type"] in REPLIES and ("id" in message or message["type"] != "members"):
             self._replies[message.get("id")] = message

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
+from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection as DatabaseConnection
 from sqlalchemy.orm import Session
@@ -16,8 +18,10 @@ from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Guest, Handshake
 from sqla_realtime.hub.feed import Feed
+from sqla_realtime.hub.gathering import Gathering
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
+from sqla_realtime.hub.presence import Presence
 from sqla_realtime.hub.snapshots import Snapshots
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.v1 import V1
@@ -27,6 +31,17 @@ from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Worke
 from sqla_realtime.testing.recorder import EVERYTHING
 
 T = TypeVar("T")
+
+
+class _Prompt(Presence):
+    """Whoever is gone is gone at once: no test waits for a grace."""
+
+    def leave(self, channel: str, connection: Hashable, user: str, *, lost: bool = False) -> None:
+        super().leave(channel, connection, user)
+
+
+# Where the clients of one application meet, each of which has a hub of its own.
+_GATHERINGS: WeakKeyDictionary[Realtime, Gathering] = WeakKeyDictionary()
 
 
 class QuietHouse:
@@ -42,6 +57,7 @@ class QuietHouse:
         self._parts = (realtime._registry, realtime.settings, application, _Here(application))
         self._broker = broker
         self._user = user
+        self._gathering = _GATHERINGS.setdefault(realtime, Gathering(presence=_Prompt))
 
     async def open(self, handshake: Handshake, hear: Callable[[], None]) -> Conversation:
         """Begin to follow the log, and a conversation; ``hear`` is called when there is something to drain."""
@@ -58,6 +74,7 @@ class QuietHouse:
             max_errors=settings.max_errors,
             explain=True,
             patience=settings.hello_timeout,
+            gathering=self._gathering,
         )
         connection = _Heard(V1(), settings.queue_bytes, hear)
         return Conversation(house, connection, handshake)
@@ -114,7 +131,10 @@ class _Doorkeeper(ApplicationDoorkeeper):
         self._user = user
 
     async def identify(self, handshake: Handshake, token: str | None) -> Guest:
-        return await super().identify(handshake, token) if self._user is None else Guest(self._user)
+        if self._user is None:
+            return await super().identify(handshake, token)
+        name = getattr(self._user, "id", self._user)
+        return Guest(self._user, id=str(name) if isinstance(name, str | int | UUID) else None)
 
     async def review(self, handshake: Handshake, guest: Guest) -> Guest:
         return await super().review(handshake, guest) if self._user is None else guest

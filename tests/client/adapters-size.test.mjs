@@ -17,8 +17,8 @@ for (const name of ADAPTERS)
     assert.ok(bytes <= BYTES, `${bytes} bytes, ${BYTES} at most`)
   })
 
-test("the package offers the client, the adapters and nothing else", () => {
+test("the package offers the client, presence, the adapters and nothing else", () => {
   const url = new URL("../../sqla_realtime/client/package.json", import.meta.url)
   const { exports } = JSON.parse(readFileSync(url, "utf8"))
-  assert.deepEqual(Object.keys(exports).sort(), [".", ...ADAPTERS.map(name => `./${name}`)].sort())
+  assert.deepEqual(Object.keys(exports).sort(), [".", "./presence", ...ADAPTERS.map(name => `./${name}`)].sort())
 })

@@ -103,7 +103,8 @@ class PollCarrier extends Carrier {
     const joined = asked.filter(message => message.id >= OWN).map(({ id, channels, after }) => (
       { type: "subscribed", id, position: after, channels: channels.map(channel => ({ channel, recovered: true })) }
     ))
-    await this.post.answer(200, [{ type: "hello", connection: hello.connection, ping: 25 }, ...joined, ...messages])
+    const known = asked.filter(({ type, tag }) => type === "attend" && tag).map(message => ({ ...message, type: "members" }))
+    await this.post.answer(200, [{ type: "hello", connection: hello.connection, ping: 25 }, ...joined, ...known, ...messages])
   }
 
   async cut() {

@@ -4,11 +4,13 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 
+import { presence } from "../../sqla_realtime/client/presence.js"
 import { FakeServer, ID, change, settle } from "./fake-server.mjs"
 
-const page = readFileSync(new URL("../../docs/client.md", import.meta.url), "utf8")
-const blocks = [...page.matchAll(/^```js\n([^]*?)^```/gm)].map(([, code]) => code)
-const body = blocks.join("\n").replace(/^import .*$/m, "") + "\nreturn { client, pages, add }"
+const read = name => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8")
+const code = text => [...text.matchAll(/^```js\n([^]*?)^```/gm)].map(([, code]) => code).join("\n").replace(/^import .*$/gm, "")
+const page = read("client.md")
+const body = code(page) + "\nreturn { client, pages, add }"
 
 test("a page made of what the document shows is live, says so, and writes without a flicker", async () => {
   const server = new FakeServer()
@@ -45,4 +47,25 @@ test("what its tables name is there, and nothing that is there is missing", () =
   const client = new FakeServer().connect()
   for (const thing of [client, client.collection("pages")])
     for (const name of Object.keys(thing)) if (name !== "name") assert.match(page, new RegExp(`\\b${name}\\b`), name)
+})
+
+test("a page made of what presence.md shows knows who is there, and says and hears something", async () => {
+  const server = new FakeServer()
+  const shown = []
+  const given = { connect: () => server.connect(), presence, note: (...told) => shown.push(told) }
+  for (const name of ["showMembers", "showTyping"]) given[name] = (...told) => shown.push(told)
+  const text = read("presence.md")
+  const made = new Function(...Object.keys(given), code(text) + "\nreturn { room, typing }")(...Object.values(given))
+  await server.accept()
+  const members = [{ id: "1", info: { name: "Ann" } }]
+  const channel = "rooms/5"
+  server.push({ type: "members", id: server.take()[0].id, channel, tag: "t", you: "1", members })
+  server.push({ type: "event", channel, name: "typing", from: "2", data: { on: true } })
+  const done = made.typing(false)
+  const [{ id, data }] = server.take()
+  assert.deepEqual(data, { on: false })
+  server.push({ type: "error", id, code: "too-fast", message: "Slower." })
+  await done
+  assert.deepEqual(shown, [[[]], [["Ann"]], ["2", true], ["too-fast", "Slower."]])
+  for (const name of Object.keys(made.room)) if (name !== "name") assert.match(text, new RegExp(`\\b${name}\\b`), name)
 })

@@ -3,6 +3,7 @@
 import { connect } from "sqla-realtime"
 import { renderRows } from "sqla-realtime/dom"
 import { RealtimeList } from "sqla-realtime/element"
+import { presence, type Member, type Room } from "sqla-realtime/presence"
 import { useCollection as useReact } from "sqla-realtime/react"
 import { collection } from "sqla-realtime/svelte"
 import { useCollection as useVue } from "sqla-realtime/vue"
@@ -62,4 +63,19 @@ RealtimeList.client = client
 // @ts-expect-error: a client, not its address
 RealtimeList.client = "wss://live.example/realtime/ws"
 
+const room: Room<{ name: string }> = presence(client, "rooms/5")
+const names: string[] = room.members.map(({ info }) => info.name)
+room.on("join", (member: Member<{ name: string }>) => member.id)
+const sent: Promise<void> = room.send("typing", { on: true })
+const quiet: () => void = room.on("event:typing", ({ from, data }) => from.trim() + data.on)
+// @ts-expect-error: there is no such event
+room.on("typing", () => {})
+// @ts-expect-error: a member has no such field
+room.members[0].name
+// @ts-expect-error: members are only read
+room.members.pop()
+// @ts-expect-error: a room is of a client
+presence("rooms/5")
+
+export { names, quiet, sent }
 export { end, first, joined, stop, titles }
