@@ -70,7 +70,7 @@ async def _seat(house: House, connection: Connection, rights: Rights, name: str,
     if place is None or not (place.members or place.events):
         fix = f'Declare it: realtime.channel("{pattern}", presence=Profile, events={{"typing": Typing}}).'
         return Seat(pattern), Refused(ErrorCode.NO_PRESENCE, "This channel has rows and nothing else.", fix)
-    user = None if rights.guest is None else rights.guest.id
+    user = None if rights.guest is None else rights.guest.member
     if user is None or not place.members:
         return Seat(pattern, user), None
     try:
@@ -121,4 +121,5 @@ async def _publish(house: House, event: Event) -> None:
             await asyncio.wrap_future(house.gathering.publish(event))
     except Exception as error:  # whatever kept it out of the log
         message = "It is not known whether the others were told."
-        raise Refused(ErrorCode.PRESENCE_FAILED, message, f"See the log of the server: {type(error).__name__}.") from error
+        fix = f"The log could not be written ({type(error).__name__}); see what the server says of it."
+        raise Refused(ErrorCode.PRESENCE_FAILED, message, fix) from error

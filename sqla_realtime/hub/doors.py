@@ -31,6 +31,11 @@ class Guest:
     id: str | None = None
     identity: Any = field(default=None, repr=False)
 
+    @property
+    def member(self) -> str | None:
+        """The id by which others know it: none where the application knows nobody of this id any more."""
+        return None if self.user is None else self.id
+
 
 class Place(NamedTuple):
     """What a channel's name means: the ``pattern`` that it is one of, whether ``rows`` are published there, whether it is

@@ -122,7 +122,7 @@ class Gathering:
 
     def hear(self, event: Event) -> None:
         """Something was said, by whatever server's client."""
-        if event.app == NATIVE and event.user is not None:
+        if event.app == NATIVE and event.user is not None and self._rooms.inside(event.channel):
             spoken = Spoken(event.channel, event.name, event.data, event.user)
             self._rooms.say(event.channel, self._codec.encode(spoken), event.without)
 

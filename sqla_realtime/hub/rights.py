@@ -120,7 +120,7 @@ class Rights:
         for _ in self.rounds():
             if not self.in_doubt or self.guest is None:
                 return
-            guest = self.guest
+            before = guest = self.guest
             if self._stranger:
                 guest = await self._house.doorkeeper.review(self._handshake, guest)
             joined = self._house.joined(self._connection)
@@ -132,6 +132,10 @@ class Rights:
         self.guest = guest
         self._connection.user = guest.user
         self._settled()
+        if guest.member != before.member and self._house.gathering.attended(self._connection):
+            # To the others it is still who it was. It comes back as who it is.
+            self._connection.close(CloseCode.RESTARTING)
+            return
         self._expel(refused)
         for flight in self._hub.release(self._connection):
             self._house.snapshots.start(flight)

@@ -64,7 +64,7 @@ def brief(messages: list[Message]) -> list[str]:
     """Each message in a few words: its type, or the code of an error, and what there is to it."""
     found = []
     for message in messages:
-        words = [message.get("code") or message.get("reason") or message["type"]]
+        words = [message.get("reason") or message.get("code") or message["type"]]
         match message:
             case {"members": members}:
                 words += [member["id"] for member in members]

@@ -256,6 +256,36 @@ async def test_a_token_that_ends_takes_its_member_along_unless_it_comes_back(sta
 
 
 @staged
+async def test_who_turns_out_to_be_another_speaks_as_the_first_no_more(stage: CompanyStage) -> None:
+    """A session's cookie may be another user's by now, or nobody's, or the user be no more."""
+    ann, bob, cyd, dan = [await stage.visitor(name) for name in ("ann", "bob", "cyd", "dan")]
+    for each in (ann, bob, cyd):
+        await each.attend(ROOM)
+    await dan.ask(subscribe("rows/1"))
+    gate = stage.shut("review")
+    stage.doorkeeper.changed |= {"b": Guest("ann", id="a"), "c": Guest(None, id="c"), "d": Guest("eve", id="e")}
+    stage.house.revoke(None)
+    said = [asyncio.ensure_future(each.say(ROOM)) for each in (bob, cyd)]
+    gate.set()
+    for each, answer in zip((bob, cyd), said, strict=True):
+        assert brief(await answer)[-1:] == ["restarting"]
+        assert each.connection.close_code == 4500
+        each.end()
+    assert dan.connection.close_code is None, "nobody knows it as anybody"
+    ann.heard()
+    await asyncio.sleep(4)
+    assert sorted(brief(ann.heard())) == ["left b", "left c"]
+
+
+@staged
+async def test_a_user_who_is_no_more_is_no_member(stage: CompanyStage) -> None:
+    ghost = await stage.visitor("ghost")
+    ghost.conversation._rights.begin(Guest(None, id="g"))
+    assert brief(await ghost.attend(ROOM)) == ["members"]
+    assert brief(await ghost.say(ROOM)) == ["not-a-member"]
+
+
+@staged
 async def test_what_is_shown_of_a_member_is_bounded(stage: CompanyStage) -> None:
     ann = await stage.visitor("a" * (MAX_INFO - 12))
     assert brief(await ann.attend(ROOM)) == ["members a"]

@@ -33,3 +33,8 @@ def test_somebody_unknown_is_nobody_for_ever() -> None:
 def test_a_refusal_has_a_code_and_a_message() -> None:
     refused = Refused(ErrorCode.FORBIDDEN, "not for you")
     assert (refused.code, refused.message, refused.fix, str(refused)) == ("forbidden", "not for you", None, "not for you")
+
+
+def test_by_which_id_others_know_a_guest() -> None:
+    assert Guest("ann", id="1").member == "1"
+    assert Guest("ann").member is Guest(None, id="1").member is Guest().member is None

@@ -13,12 +13,25 @@ import sys
 import threading
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_realtime import Realtime, anyone
+from sqla_realtime import Realtime, anyone, signed_in
 from tests.support.models import Base, Page, PageOut, Project
 from tests.support.scene import PAGES
+
+
+class Person(BaseModel):
+    """What the members of a room see of each other."""
+
+    id: str
+
+
+class Typing(BaseModel):
+    """What they say."""
+
+    on: bool
 
 
 def make(url: str, **settings: Any) -> tuple[Realtime, sessionmaker[Session], Engine]:
@@ -27,6 +40,7 @@ def make(url: str, **settings: Any) -> tuple[Realtime, sessionmaker[Session], En
     sessions = sessionmaker(engine)
     realtime = Realtime(**{"broker": "database", "port": 0, "development": True, **settings})
     realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages", join=anyone)
+    realtime.channel("rooms/{room}", presence=Person, events={"typing": Typing})(signed_in)
     realtime.enable(sessions)
     return realtime, sessions, engine
 
