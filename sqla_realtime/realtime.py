@@ -22,7 +22,7 @@ from sqla_realtime.capture.targets import resolve
 from sqla_realtime.capture.watched import complete, watch
 from sqla_realtime.carrier import carrier, make_broker
 from sqla_realtime.errors import LogUnsuitable
-from sqla_realtime.schema.company import Company
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication, Read
 from sqla_realtime.schema.registry import Registry
@@ -152,11 +152,11 @@ class Realtime(Lifecycle):
         user's attributes. ``events`` are what they may say to each other, each with the model of its data
         (docs/presence.md). With one of them the channel needs no published rows. Raises DeclarationError.
         """
-        company = None if presence is None and events is None else Company(pattern, presence, events)
+        assembly = None if presence is None and events is None else Assembly(pattern, presence, events)
 
         def decorate(rule: F) -> F:
             with self._lock:
-                self._registry.rule(pattern, rule, company)
+                self._registry.rule(pattern, rule, assembly)
             return rule
 
         return decorate

@@ -1,4 +1,4 @@
-"""What a client may do in company: attend a channel by its rule, and say there what is declared, not too much, not too fast."""
+"""What a client may do among others: attend a channel by its rule, say there what is declared, not too much, not too fast."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from sqla_realtime.hub.gathering import NATIVE, Seat
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.rights import Rights
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.company import Attend, Depart, Departed, Say, Taken
+from sqla_realtime.protocol.gathering import Attend, Depart, Departed, Say, Taken
 from sqla_realtime.protocol.messages import Leave
 
-# Bytes of what the others are shown of a member, and of an event's data.
+# Characters of a member's id, bytes of what the others are shown of it, and of an event's data.
+MAX_ID = 200
 MAX_INFO = 2048
 MAX_EVENT = 4096
 # How long an event may take to be in the log, in seconds.
@@ -71,6 +72,8 @@ async def _seat(house: House, connection: Connection, rights: Rights, name: str,
         fix = f'Declare it: realtime.channel("{pattern}", presence=Profile, events={{"typing": Typing}}).'
         return Seat(pattern), Refused(ErrorCode.NO_PRESENCE, "This channel has rows and nothing else.", fix)
     user = None if rights.guest is None else rights.guest.member
+    if user is not None and len(user) > MAX_ID:
+        return Seat(pattern), Refused(ErrorCode.PRESENCE_FAILED, f"The id of a member has {MAX_ID} characters at most.")
     if user is None or not place.members:
         return Seat(pattern, user), None
     try:

@@ -15,7 +15,7 @@ from sqla_realtime.hub.pace import Judgement, Pace
 from sqla_realtime.hub.rights import Concerned, Rights, everything
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
-from sqla_realtime.protocol.company import Attend, Depart, Say
+from sqla_realtime.protocol.gathering import Attend, Depart, Say
 from sqla_realtime.protocol.messages import (
     ClientMessage,
     Error,

@@ -16,7 +16,7 @@ from sqla_realtime.hub.presence import Crowded, Member, Presence
 from sqla_realtime.hub.rooms import Rooms
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.company import MemberJoined, MemberLeft, Members, Person, Spoken
+from sqla_realtime.protocol.gathering import MemberJoined, MemberLeft, Members, Person, Spoken
 from sqla_realtime.protocol.v1 import V1
 
 # The application that events of the native dialect are said in; those of other dialects have a name.

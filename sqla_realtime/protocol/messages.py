@@ -1,6 +1,6 @@
 """Every message as a frozen dataclass, whatever spells it; the first group comes from clients, the second goes to them.
 
-Those about who is in a channel are in company.py.
+Those about who is in a channel are in gathering.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol.company import Attend, Depart, Departed, MemberJoined, MemberLeft, Members, Say, Spoken, Taken
+from sqla_realtime.protocol.gathering import Attend, Depart, Departed, MemberJoined, MemberLeft, Members, Say, Spoken, Taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqla_realtime.commit import Change, Position
-from sqla_realtime.protocol import v1_company, v1_messages
+from sqla_realtime.protocol import v1_gathering, v1_messages
 from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing
-from sqla_realtime.protocol.company import Departed, MemberJoined, MemberLeft, Members, Spoken, Taken
+from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Spoken, Taken
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
@@ -28,7 +28,7 @@ from sqla_realtime.protocol.messages import (
     Unsubscribed,
     Welcome,
 )
-from sqla_realtime.protocol.v1_company import spelled
+from sqla_realtime.protocol.v1_gathering import spelled
 
 
 class V1:
@@ -58,7 +58,7 @@ class V1:
             case Recovered():
                 return self._recovered(message)
             case Members() | MemberJoined() | MemberLeft() | Departed() | Taken() | Spoken():
-                return v1_company.spell(message)
+                return v1_gathering.spell(message)
             case _:
                 return spelled(_plain(message))
 

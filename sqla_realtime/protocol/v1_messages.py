@@ -10,7 +10,7 @@ from typing import Any
 from sqla_realtime.commit import MAX_OFFSET, Position
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.company import Attend, Depart, Say
+from sqla_realtime.protocol.gathering import Attend, Depart, Say
 from sqla_realtime.protocol.messages import ClientMessage, Command, Hello, Ping, Renew, Subscribe, Unsubscribe
 
 MAX_CHANNELS = 100

@@ -18,12 +18,12 @@ def describe(registry: Registry) -> list[str]:
             f"    sends: {', '.join(publication.fields.spelled)}",
             f"    keeps: {', '.join(_withheld(publication)) or 'nothing'}",
         ]
-    for pattern, company in registry.companies().items():
+    for pattern, assembly in registry.assemblies().items():
         lines.append(f"The members of {pattern} (joined by rule {registry.rule_name(pattern)})")
-        if company.shown is not None:
-            lines.append(f"    see of each other: {', '.join(dict.fromkeys(('id', *company.shown)))}")
-        if company.events:
-            lines.append(f"    say to each other: {', '.join(company.events)}")
+        if assembly.shown is not None:
+            lines.append(f"    see of each other: {', '.join(dict.fromkeys(('id', *assembly.shown)))}")
+        if assembly.events:
+            lines.append(f"    say to each other: {', '.join(assembly.events)}")
     return lines or ["Nothing is published."]
 
 

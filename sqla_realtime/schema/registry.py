@@ -10,8 +10,8 @@ from sqlalchemy import Table
 from sqlalchemy.orm import Mapper
 
 from sqla_realtime.errors import OverlappingPatterns, PublishedTwice, RuleTwice
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.channels import Parameter, Pattern
-from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.conflicts import check_aliases, check_classes, check_types
 from sqla_realtime.schema.embeds import Embed
 from sqla_realtime.schema.mapping import akin, kinds_of, late_keys, line_of, root_of, tables_of
@@ -24,14 +24,14 @@ _TEXT = Parameter(str, str, str)
 @dataclass(frozen=True, slots=True)
 class Channel:
     """A channel's name, understood: the rows are those of ``publications`` where the columns have ``values``, and
-    ``company`` is what it has besides rows."""
+    ``assembly`` is what it has besides rows."""
 
     name: str
     pattern: Pattern
     values: dict[str, Any]
     publications: tuple[Publication, ...]
     rule: Rule | None
-    company: Company | None = None
+    assembly: Assembly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Registry:
     def __init__(self) -> None:
         self._publications: dict[str, list[Publication]] = {}
         self._rules: dict[str, Rule] = {}
-        self._companies: dict[str, Company] = {}
+        self._assemblies: dict[str, Assembly] = {}
         self._patterns: dict[str, Pattern] = {}
         self._by_mapper: dict[Mapper[Any], Family] = {}
         self._tops: list[Mapper[Any]] = []
@@ -103,7 +103,7 @@ class Registry:
         found = (embed.association for each in self for embed in each.fields.embeds)
         self._associations = list(dict.fromkeys(table for table in found if table is not None))
 
-    def rule(self, text: str, rule: Rule, company: Company | None = None) -> None:
+    def rule(self, text: str, rule: Rule, assembly: Assembly | None = None) -> None:
         """Set the rule of a pattern, and what it has besides rows.
 
         Raises RuleTwice, BadRule, OverlappingPatterns or BadPattern."""
@@ -113,8 +113,8 @@ class Registry:
         check_rule(rule, text, pattern.placeholders)
         self._admit(pattern)
         self._rules[text] = rule
-        if company is not None:
-            self._companies[text] = company
+        if assembly is not None:
+            self._assemblies[text] = assembly
 
     def of(self, mapper: Mapper[Any]) -> Family:
         """What a row of this mapper is published as, by itself and by its ancestors."""
@@ -175,8 +175,8 @@ class Registry:
             parameters: dict[str, Parameter] = publications[0].parameters
             values = publications[0].pattern.match(name, parameters)
             if values is not None:
-                company = self._companies.get(text)
-                return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text), company)
+                assembly = self._assemblies.get(text)
+                return Channel(name, publications[0].pattern, values, tuple(publications), self._rules.get(text), assembly)
         return None
 
     def declared(self, name: str) -> Channel | None:
@@ -186,17 +186,17 @@ class Registry:
             pattern = self._patterns[text]
             values = pattern.match(name, dict.fromkeys(pattern.placeholders, _TEXT))
             if values is not None:
-                return Channel(name, pattern, values, (), self._rules[text], self._companies.get(text))
+                return Channel(name, pattern, values, (), self._rules[text], self._assemblies.get(text))
         return found
 
     def joinable(self, name: str) -> Channel | None:
         """The same where there is anything to hear: rows, or who is there, or what they say."""
         found = self.declared(name)
-        return found if found is not None and (found.publications or found.company is not None) else None
+        return found if found is not None and (found.publications or found.assembly is not None) else None
 
-    def companies(self) -> dict[str, Company]:
+    def assemblies(self) -> dict[str, Assembly]:
         """What patterns have besides rows."""
-        return self._companies
+        return self._assemblies
 
     def rule_name(self, pattern: str) -> str:
         """The name of a pattern's rule, for people."""
@@ -209,7 +209,7 @@ class Registry:
 
     def orphaned(self) -> list[str]:
         """The patterns with a rule and with nothing that it could be about: misspelt, most likely."""
-        return [text for text in self._rowless() if text not in self._companies]
+        return [text for text in self._rowless() if text not in self._assemblies]
 
     def _rowless(self) -> list[str]:
         return [text for text in self._rules if text not in self._publications]

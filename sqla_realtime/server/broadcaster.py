@@ -70,7 +70,7 @@ class Broadcaster:
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
         archive = DatabaseArchive(registry, settings, application, self._readers)
-        house = self.house = House(
+        self.house = house = House(
             hub=self.hub,
             snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
             doorkeeper=ApplicationDoorkeeper(registry, settings, application, self._askers),

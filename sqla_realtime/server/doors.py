@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.hub.doors import Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.schema.company import Company
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.schema.rules import anyone
 from sqla_realtime.server.tokens import Identity, verify
@@ -130,14 +130,14 @@ class ApplicationDoorkeeper(Doorkeeper):
         found = self._registry.declared(channel)
         if found is None:
             return None
-        company = found.company
+        assembly = found.assembly
         return Place(
             pattern=found.pattern.text,
             rows=bool(found.publications),
             open=found.rule is anyone,
             ruled=found.rule is not None,
-            members=company is not None and company.shown is not None,
-            events=company is not None and bool(company.events),
+            members=assembly is not None and assembly.shown is not None,
+            events=assembly is not None and bool(assembly.events),
         )
 
     async def admit(self, user: Any, channel: str) -> str:
@@ -145,7 +145,7 @@ class ApplicationDoorkeeper(Doorkeeper):
 
     async def profile(self, user: Any, channel: str) -> str:
         try:
-            return await self._workers.run(self._company(channel).profile, user)
+            return await self._workers.run(self._assembly(channel).profile, user)
         except (Ending, Refused):
             raise
         except Exception:
@@ -153,12 +153,12 @@ class ApplicationDoorkeeper(Doorkeeper):
             raise Refused(ErrorCode.PRESENCE_FAILED, "What is shown of a member could not be read.", _PROFILE) from None
 
     async def event(self, channel: str, name: str, data: str) -> str:
-        company = self._company(channel)
-        if name not in company.events:
-            known = f"Declared are: {', '.join(company.events) or 'none'}."
+        assembly = self._assembly(channel)
+        if name not in assembly.events:
+            known = f"Declared are: {', '.join(assembly.events) or 'none'}."
             raise Refused(ErrorCode.UNKNOWN_EVENT, "There is no such event in this channel.", known)
         try:
-            return await self._workers.run(company.event, name, data)
+            return await self._workers.run(assembly.event, name, data)
         except Ending:
             raise
         except ValidationError as error:
@@ -170,11 +170,11 @@ class ApplicationDoorkeeper(Doorkeeper):
             log.exception("The model of event %r of %s failed. [presence-failed]", name, channel)
             raise Refused(ErrorCode.PRESENCE_FAILED, "The event could not be checked.") from None
 
-    def _company(self, channel: str) -> Company:
+    def _assembly(self, channel: str) -> Assembly:
         found = self._registry.declared(channel)
-        if found is None or found.company is None:
+        if found is None or found.assembly is None:
             raise Refused(ErrorCode.NO_PRESENCE, "This channel has rows and nothing else.")
-        return found.company
+        return found.assembly
 
     async def permit(self, user: Any, channel: str) -> None:
         """The same for channels without rows too. Raises Refused."""

@@ -1,4 +1,4 @@
-"""What a RealtimeClient does in company: sees who is there, says something, hears what others say."""
+"""What a RealtimeClient does among others: sees who is there, says something, hears what others say."""
 
 from __future__ import annotations
 

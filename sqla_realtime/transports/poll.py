@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.company import Members
+from sqla_realtime.protocol.gathering import Members
 from sqla_realtime.protocol.messages import (
     Bye,
     Error,

@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 
 from sqla_realtime.commit import Event
-from sqla_realtime.hub.attendance import MAX_EVENT, MAX_INFO
+from sqla_realtime.hub.attendance import MAX_EVENT, MAX_ID, MAX_INFO
 from sqla_realtime.hub.doors import Guest, Refused
 from sqla_realtime.hub.gathering import BURST, Seat
-from tests.hub.company_stage import CompanyStage, brief, company
+from tests.hub.gathering_stage import GatheringStage, brief, gathered
 from tests.hub.stage import subscribe
 
 ROOM = "room/1"
 
 
-def staged(scene: Callable[[CompanyStage], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def staged(scene: Callable[[GatheringStage], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     def test() -> None:
-        company(scene, subscriptions=3)
+        gathered(scene, subscriptions=3)
 
     test.__name__ = scene.__name__
     return test
 
 
 @staged
-async def test_the_whole_story(stage: CompanyStage) -> None:
+async def test_the_whole_story(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     [told] = await ann.attend(ROOM)
     assert told == {
@@ -48,7 +48,7 @@ async def test_the_whole_story(stage: CompanyStage) -> None:
 
 
 @staged
-async def test_rows_and_company_are_asked_for_apart(stage: CompanyStage) -> None:
+async def test_rows_and_members_are_asked_for_apart(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     assert brief(await ann.ask(subscribe("lounge/1", number=5))) == ["subscribed"]
     assert brief(await bob.attend("lounge/1")) == ["members b"]
@@ -65,7 +65,7 @@ async def test_rows_and_company_are_asked_for_apart(stage: CompanyStage) -> None
 
 
 @staged
-async def test_whoever_is_not_known_listens(stage: CompanyStage) -> None:
+async def test_whoever_is_not_known_listens(stage: GatheringStage) -> None:
     ann, nobody = await stage.visitor("ann"), await stage.visitor("")
     await ann.attend(ROOM)
     [told] = await nobody.attend(ROOM)
@@ -81,7 +81,7 @@ async def test_whoever_is_not_known_listens(stage: CompanyStage) -> None:
 
 
 @staged
-async def test_where_members_are_not_shown_they_may_still_speak(stage: CompanyStage) -> None:
+async def test_where_members_are_not_shown_they_may_still_speak(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     assert brief(await ann.attend("hall/1")) == ["members"]
     assert brief(await bob.attend("hall/1")) == ["members"]
@@ -91,7 +91,7 @@ async def test_where_members_are_not_shown_they_may_still_speak(stage: CompanySt
 
 
 @staged
-async def test_nobody_attends_what_the_rule_refuses_or_what_has_no_company(stage: CompanyStage) -> None:
+async def test_nobody_attends_what_the_rule_refuses_or_what_has_no_members(stage: GatheringStage) -> None:
     ann = await stage.visitor("ann")
     [forbidden] = await ann.attend("no/1", id=5)
     assert (forbidden["code"], forbidden["id"], "channel" in forbidden) == ("forbidden", 5, False)
@@ -105,7 +105,7 @@ async def test_nobody_attends_what_the_rule_refuses_or_what_has_no_company(stage
 
 
 @staged
-async def test_what_is_wrong_with_an_event_its_sender_alone_is_told(stage: CompanyStage) -> None:
+async def test_what_is_wrong_with_an_event_its_sender_alone_is_told(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     await bob.attend(ROOM)
@@ -121,7 +121,7 @@ async def test_what_is_wrong_with_an_event_its_sender_alone_is_told(stage: Compa
 
 
 @staged
-async def test_a_user_speaks_so_fast_at_most_whatever_it_speaks_over(stage: CompanyStage) -> None:
+async def test_a_user_speaks_so_fast_at_most_whatever_it_speaks_over(stage: GatheringStage) -> None:
     ann, bob, bobs = await stage.visitor("ann"), await stage.visitor("bob"), await stage.visitor("bob")
     for each in (ann, bob, bobs):
         await each.attend(ROOM)
@@ -135,7 +135,7 @@ async def test_a_user_speaks_so_fast_at_most_whatever_it_speaks_over(stage: Comp
 
 
 @staged
-async def test_nobody_speaks_as_somebody_else(stage: CompanyStage) -> None:
+async def test_nobody_speaks_as_somebody_else(stage: GatheringStage) -> None:
     """Whatever a client adds to what it says: who said it is who the server knows it to be."""
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
@@ -147,7 +147,7 @@ async def test_nobody_speaks_as_somebody_else(stage: CompanyStage) -> None:
 
 
 @staged
-async def test_one_that_has_lost_its_right_leaves_and_is_told(stage: CompanyStage) -> None:
+async def test_one_that_has_lost_its_right_leaves_and_is_told(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     await bob.attend(ROOM)
@@ -162,7 +162,7 @@ async def test_one_that_has_lost_its_right_leaves_and_is_told(stage: CompanyStag
 
 
 @staged
-async def test_while_a_right_is_in_doubt_nothing_is_told_and_nobody_has_left(stage: CompanyStage) -> None:
+async def test_while_a_right_is_in_doubt_nothing_is_told_and_nobody_has_left(stage: GatheringStage) -> None:
     ann, bob, cyd = await stage.visitor("ann"), await stage.visitor("bob"), await stage.visitor("cyd")
     await ann.attend(ROOM)
     await bob.attend(ROOM)
@@ -180,7 +180,7 @@ async def test_while_a_right_is_in_doubt_nothing_is_told_and_nobody_has_left(sta
 
 
 @staged
-async def test_what_is_said_while_a_right_is_lost_is_not_told(stage: CompanyStage) -> None:
+async def test_what_is_said_while_a_right_is_lost_is_not_told(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     await bob.attend(ROOM)
@@ -195,7 +195,7 @@ async def test_what_is_said_while_a_right_is_lost_is_not_told(stage: CompanyStag
 
 
 @staged
-async def test_a_right_that_is_lost_while_a_profile_is_read_admits_nobody(stage: CompanyStage) -> None:
+async def test_a_right_that_is_lost_while_a_profile_is_read_admits_nobody(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     gate = stage.shut("profile")
@@ -208,7 +208,7 @@ async def test_a_right_that_is_lost_while_a_profile_is_read_admits_nobody(stage:
 
 
 @staged
-async def test_one_that_leaves_while_its_profile_is_read_is_no_member(stage: CompanyStage) -> None:
+async def test_one_that_leaves_while_its_profile_is_read_is_no_member(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     gate = stage.shut("profile")
@@ -221,7 +221,7 @@ async def test_one_that_leaves_while_its_profile_is_read_is_no_member(stage: Com
 
 
 @staged
-async def test_a_refusal_ends_the_rows_as_well_and_the_other_way_round(stage: CompanyStage) -> None:
+async def test_a_refusal_ends_the_rows_as_well_and_the_other_way_round(stage: GatheringStage) -> None:
     ann = await stage.visitor("ann")
     await ann.ask(subscribe("lounge/1"))
     stage.doorkeeper.barred.add(("ann", "lounge/1"))
@@ -237,7 +237,7 @@ async def test_a_refusal_ends_the_rows_as_well_and_the_other_way_round(stage: Co
 
 
 @staged
-async def test_a_token_that_ends_takes_its_member_along_unless_it_comes_back(stage: CompanyStage) -> None:
+async def test_a_token_that_ends_takes_its_member_along_unless_it_comes_back(stage: GatheringStage) -> None:
     ann, bob = await stage.visitor("ann"), await stage.visitor("bob")
     await ann.attend(ROOM)
     await bob.attend(ROOM)
@@ -256,7 +256,7 @@ async def test_a_token_that_ends_takes_its_member_along_unless_it_comes_back(sta
 
 
 @staged
-async def test_who_turns_out_to_be_another_speaks_as_the_first_no_more(stage: CompanyStage) -> None:
+async def test_who_turns_out_to_be_another_speaks_as_the_first_no_more(stage: GatheringStage) -> None:
     """A session's cookie may be another user's by now, or nobody's, or the user be no more."""
     ann, bob, cyd, dan = [await stage.visitor(name) for name in ("ann", "bob", "cyd", "dan")]
     for each in (ann, bob, cyd):
@@ -278,7 +278,7 @@ async def test_who_turns_out_to_be_another_speaks_as_the_first_no_more(stage: Co
 
 
 @staged
-async def test_a_user_who_is_no_more_is_no_member(stage: CompanyStage) -> None:
+async def test_a_user_who_is_no_more_is_no_member(stage: GatheringStage) -> None:
     ghost = await stage.visitor("ghost")
     ghost.conversation._rights.begin(Guest(None, id="g"))
     assert brief(await ghost.attend(ROOM)) == ["members"]
@@ -286,16 +286,20 @@ async def test_a_user_who_is_no_more_is_no_member(stage: CompanyStage) -> None:
 
 
 @staged
-async def test_what_is_shown_of_a_member_is_bounded(stage: CompanyStage) -> None:
+async def test_what_is_shown_of_a_member_is_bounded(stage: GatheringStage) -> None:
     ann = await stage.visitor("a" * (MAX_INFO - 12))
     assert brief(await ann.attend(ROOM)) == ["members a"]
     bob = await stage.visitor("b" * (MAX_INFO - 11))
     assert brief(await bob.attend(ROOM)) == ["presence-failed"]
+    cyd = await stage.visitor("cyd")
+    for size, answer in ((MAX_ID, ["members"]), (MAX_ID + 1, ["presence-failed"])):
+        cyd.conversation._rights.begin(Guest("cyd", id="c" * size))
+        assert brief(await cyd.attend("hall/1")) == answer
     assert ann.heard() == []
 
 
 @staged
-async def test_what_does_not_get_into_the_log_is_not_taken(stage: CompanyStage) -> None:
+async def test_what_does_not_get_into_the_log_is_not_taken(stage: GatheringStage) -> None:
     ann = await stage.visitor("ann")
     await ann.attend(ROOM)
     futures: list[Future[Any]] = []
@@ -320,18 +324,18 @@ async def test_what_does_not_get_into_the_log_is_not_taken(stage: CompanyStage) 
 
 @pytest.mark.parametrize("explain", [True, False])
 def test_in_development_it_is_said_what_to_do(explain: bool) -> None:
-    async def scene(stage: CompanyStage) -> None:
+    async def scene(stage: GatheringStage) -> None:
         ann = await stage.visitor("ann")
         [told] = await ann.attend("rows/1")
         assert ("fix" in told) is explain
         if explain:
             assert told["fix"].startswith('Declare it: realtime.channel("rows/{x}", presence=')
 
-    company(scene, explain=explain)
+    gathered(scene, explain=explain)
 
 
 @staged
-async def test_too_many_members(stage: CompanyStage) -> None:
+async def test_too_many_members(stage: GatheringStage) -> None:
     ann = await stage.visitor("ann")
     stage.house.gathering._presence._most = 1
     assert brief(await ann.attend(ROOM)) == ["members a"]
@@ -344,7 +348,7 @@ async def test_too_many_members(stage: CompanyStage) -> None:
 
 
 @staged
-async def test_attending_is_for_who_has_said_hello(stage: CompanyStage) -> None:
+async def test_attending_is_for_who_has_said_hello(stage: GatheringStage) -> None:
     for message in ({"type": "attend"}, {"type": "depart"}, {"type": "say", "name": "wave"}):
         [told] = await stage.ask({"id": 1, "channel": ROOM, **message})
         assert told["code"] == "hello-required"

@@ -12,8 +12,8 @@ from sqla_realtime.commit import Event
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.hub.gathering import BURST, EVENTS, NATIVE, SPEAKERS, Gathering, Seat
 from sqla_realtime.hub.presence import Presence
-from tests.hub.company_stage import brief
 from tests.hub.fakes import Client
+from tests.hub.gathering_stage import brief
 from tests.support.virtual import run
 
 ANN, BOB = Seat("r/{x}", "ann", '{"n":1}'), Seat("r/{x}", "bob", "{}")

@@ -22,7 +22,7 @@ _NO_CHANNELS = [
 ]  # fmt: skip
 _NO_POSITIONS = [5, True, ["e.1"], {}]
 _NO_NAMES = ["", "é", "x" * 256, None, 5, ["a"], {}]
-_COMPANY = ["attend", "depart", "say"]
+_GATHERING = ["attend", "depart", "say"]
 _SAY = {"type": "say", "id": 1, "channel": "a", "name": "x", "data": {}}
 _GOOD = {"type": "subscribe", "id": 1, "channels": ["a"]}
 
@@ -46,9 +46,9 @@ BAD: list[tuple[Any, str]] = [
     *[({"type": "renew", "id": number, "token": "x"}, "invalid-field") for number in _NO_IDS],
     ({"type": "renew", "id": 1}, "invalid-field"),
     *[({"type": "ping", "position": position}, "invalid-field") for position in _NO_POSITIONS],
-    *[({**_SAY, "type": kind, "id": number}, "invalid-field") for kind in _COMPANY for number in _NO_IDS],
-    *[({**_SAY, "type": kind, "channel": name}, "invalid-field") for kind in _COMPANY for name in _NO_NAMES],
-    *[({"type": kind, "id": 1}, "invalid-field") for kind in _COMPANY],
+    *[({**_SAY, "type": kind, "id": number}, "invalid-field") for kind in _GATHERING for number in _NO_IDS],
+    *[({**_SAY, "type": kind, "channel": name}, "invalid-field") for kind in _GATHERING for name in _NO_NAMES],
+    *[({"type": kind, "id": 1}, "invalid-field") for kind in _GATHERING],
     *[({**_SAY, "name": name}, "invalid-field") for name in [*_NO_NAMES, "x" * 65]],
     *[({"type": "attend", "id": 1, "channel": "a", "tag": tag}, "invalid-field") for tag in (5, "é", "x" * 65, ["x"], {})],
     ('{"type":"say","id":1,"channel":"a","name":"x","data":"\\ud800"}', "invalid-field"),

@@ -7,11 +7,11 @@ import typing
 
 import pytest
 
-from sqla_realtime.protocol import company, messages
+from sqla_realtime.protocol import gathering, messages
 from sqla_realtime.protocol.messages import ClientMessage, Hello, Ping, Pong, Row, ServerMessage, Subscribe
 
 ALL = [each for each in vars(messages).values() if isinstance(each, type) and dataclasses.is_dataclass(each)]
-ALL = [each for each in ALL if each.__module__ in (messages.__name__, company.__name__)]
+ALL = [each for each in ALL if each.__module__ in (messages.__name__, gathering.__name__)]
 
 
 def test_every_message_is_in_one_of_the_groups() -> None:

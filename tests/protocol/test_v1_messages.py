@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sqla_realtime.commit import Position
 from sqla_realtime.protocol.codec import BadMessage
-from sqla_realtime.protocol.company import Attend, Depart, Say
+from sqla_realtime.protocol.gathering import Attend, Depart, Say
 from sqla_realtime.protocol.messages import ClientMessage, Command, Error, Hello, Ping, Renew, Subscribe, Unsubscribe
 from sqla_realtime.protocol.v1 import V1
 from sqla_realtime.protocol.v1_messages import MAX_CHANNEL, MAX_CHANNELS, MAX_TOKEN

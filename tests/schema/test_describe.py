@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from sqla_realtime.schema.company import Company
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.describe import describe
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
@@ -47,8 +47,8 @@ def test_what_is_sent_what_is_kept_and_who_may_join() -> None:
 
 def test_what_members_see_and_say() -> None:
     registry = Registry()
-    registry.rule("rooms", anyone, Company("rooms", TeamOut, {"typing": SeatOut, "wave": SeatOut}))
-    registry.rule("teams", anyone, Company("teams", None, {"wave": SeatOut}))
+    registry.rule("rooms", anyone, Assembly("rooms", TeamOut, {"typing": SeatOut, "wave": SeatOut}))
+    registry.rule("teams", anyone, Assembly("teams", None, {"wave": SeatOut}))
     assert describe(registry) == [
         "The members of rooms (joined by rule anyone)",
         "    see of each other: id, name",

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, inspect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sqla_realtime.errors import BadPattern, BadRule, OverlappingPatterns, PublishedTwice, RuleTwice
-from sqla_realtime.schema.company import Company
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.schema.rules import anyone, signed_in
@@ -192,16 +192,16 @@ def test_a_channel_may_have_a_rule_and_no_rows() -> None:
     assert registry.declared("news/a/b") is registry.declared("new") is None
 
 
-def test_a_channel_without_rows_may_have_company() -> None:
+def test_a_channel_without_rows_may_have_an_assembly() -> None:
     registry = published((Team, "teams"))
-    company = Company("rooms/{room}", Out)
-    registry.rule("rooms/{room}", anyone, company)
+    assembly = Assembly("rooms/{room}", Out)
+    registry.rule("rooms/{room}", anyone, assembly)
     registry.rule("nothing/{x}", anyone)
     registry.rule("teams", anyone)
     found = registry.joinable("rooms/a%20b")
     assert found is not None
-    assert (found.values, found.publications, found.company) == ({"room": "a b"}, (), company)
+    assert (found.values, found.publications, found.assembly) == ({"room": "a b"}, (), assembly)
     assert registry.joinable("nothing/1") is None
-    assert (registry.joinable("teams") or found).company is None
+    assert (registry.joinable("teams") or found).assembly is None
     assert registry.orphaned() == ["nothing/{x}"]
-    assert registry.companies() == {"rooms/{room}": company}
+    assert registry.assemblies() == {"rooms/{room}": assembly}

@@ -14,8 +14,8 @@ from pydantic import BaseModel, field_validator
 
 from sqla_realtime import Identity
 from sqla_realtime.hub.doors import Guest, Handshake, Place, Refused
+from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.channels import Pattern
-from sqla_realtime.schema.company import Company
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.server.doors import Application, ApplicationDoorkeeper, Workers
 from sqla_realtime.server.tokens import sign
@@ -456,7 +456,7 @@ async def test_nobody_stays_nobody() -> None:
     assert await doors.review(Handshake(), guest) == guest == Guest()
 
 
-# Company.
+# Assemblies.
 
 
 class Face(BaseModel):
@@ -476,9 +476,9 @@ class Note(BaseModel):
         return text
 
 
-def company(ask: Callable[[ApplicationDoorkeeper], Any]) -> Any:
+def assembly(ask: Callable[[ApplicationDoorkeeper], Any]) -> Any:
     registry, application = Registry(), Application()
-    registry.rule("rooms/{room}", lambda user, room: room == "1", Company("rooms/{room}", Face, {"note": Note}))
+    registry.rule("rooms/{room}", lambda user, room: room == "1", Assembly("rooms/{room}", Face, {"note": Note}))
     registry.rule("quiet", lambda user: True)
     workers = Workers(application, 1, "test")
     try:
@@ -489,31 +489,31 @@ def company(ask: Callable[[ApplicationDoorkeeper], Any]) -> Any:
         workers.close()
 
 
-def test_a_channel_without_rows_is_joined_for_its_company() -> None:
-    assert company(lambda door: door.admit(None, "rooms/1")) == "rooms/{room}"
-    assert company(lambda door: door.admit(None, "rooms/2")) == ("forbidden", ALIKE["message"])
-    assert company(lambda door: door.admit(None, "quiet")) == ("forbidden", ALIKE["message"])
+def test_a_channel_without_rows_is_joined_for_its_assembly() -> None:
+    assert assembly(lambda door: door.admit(None, "rooms/1")) == "rooms/{room}"
+    assert assembly(lambda door: door.admit(None, "rooms/2")) == ("forbidden", ALIKE["message"])
+    assert assembly(lambda door: door.admit(None, "quiet")) == ("forbidden", ALIKE["message"])
 
     async def find(door: ApplicationDoorkeeper) -> list[Place | None]:
         return [door.find(name) for name in ("rooms/1", "quiet", "nothing")]
 
     shown = Place("rooms/{room}", rows=False, open=False, ruled=True, members=True, events=True)
-    assert company(find) == [shown, Place("quiet", rows=False, open=False, ruled=True), None]
+    assert assembly(find) == [shown, Place("quiet", rows=False, open=False, ruled=True), None]
 
 
 def test_what_is_shown_of_a_user(ear: Ear) -> None:
-    assert company(lambda door: door.profile(SimpleNamespace(name="Ann", email="a@x"), "rooms/1")) == '{"name":"Ann"}'
+    assert assembly(lambda door: door.profile(SimpleNamespace(name="Ann", email="a@x"), "rooms/1")) == '{"name":"Ann"}'
     assert "presence-failed" not in ear.text
     failed = ("presence-failed", "What is shown of a member could not be read.")
-    assert company(lambda door: door.profile(SimpleNamespace(email="a@x"), "rooms/1")) == failed
+    assert assembly(lambda door: door.profile(SimpleNamespace(email="a@x"), "rooms/1")) == failed
     assert "What is shown of a member of rooms/1 could not be read off the user. [presence-failed]" in ear.text
-    assert company(lambda door: door.profile(None, "quiet"))[0] == "no-presence"
+    assert assembly(lambda door: door.profile(None, "quiet"))[0] == "no-presence"
     ear.tracebacks = 1
 
 
 def test_what_is_told_of_an_event(ear: Ear) -> None:
     def event(name: str, data: str, channel: str = "rooms/1") -> Any:
-        return company(lambda door: door.event(channel, name, data))
+        return assembly(lambda door: door.event(channel, name, data))
 
     assert event("note", '{"text":"x"}') == '{"text":"x"}'
     assert event("cry", "{}")[0] == "unknown-event"

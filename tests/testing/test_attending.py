@@ -1,4 +1,4 @@
-"""Test clients in company: they meet each other as browsers would, and are refused as those are."""
+"""Test clients among others: they meet each other as browsers would, and are refused as those are."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-from sqla_realtime.protocol import company
-from sqla_realtime.protocol.company import Attend, Depart, Person, Say
+from sqla_realtime.protocol import gathering
+from sqla_realtime.protocol.gathering import Attend, Depart, Person, Say
 from sqla_realtime.protocol.messages import ClientMessage, ServerMessage
 
 
 def test_each_is_one_of_the_protocols() -> None:
-    own = {each for each in vars(company).values() if isinstance(each, type) and dataclasses.is_dataclass(each)}
+    own = {each for each in vars(gathering).values() if isinstance(each, type) and dataclasses.is_dataclass(each)}
     assert own <= {*typing.get_args(ClientMessage), *typing.get_args(ServerMessage)}
 
 

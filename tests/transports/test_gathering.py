@@ -198,7 +198,7 @@ async def test_a_message_without_a_name_is_none(made: Scene) -> None:
 
 @live
 async def test_rows_and_commits_go_on_beside_it(made: Scene, kind: Kind) -> None:
-    """And whoever only reads rows, as clients from before there was company do, hears nothing of it."""
+    """And whoever only reads rows, as clients from before there were members do, hears nothing of it."""
     made.realtime.channel("projects/{project_id}/talk", presence=Profile)(signed_in)
     async with kind(made.port) as bob, Peer(made.port) as old:
         await old.hello()

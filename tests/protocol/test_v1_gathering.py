@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqla_realtime.protocol.company import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
+from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
 from sqla_realtime.protocol.messages import ServerMessage
 from sqla_realtime.protocol.v1 import V1
 from tests.protocol.test_v1 import strict

@@ -16,7 +16,7 @@ from tests.support.virtual import run
 Message = dict[str, Any]
 
 
-class CompanyStage(Stage):
+class GatheringStage(Stage):
     """Whoever comes with a token is the user of that name, whose id is its first letter; "" is anonymous."""
 
     async def visitor(self, name: str, connection: str | None = None) -> Visitor:
@@ -76,12 +76,12 @@ def brief(messages: list[Message]) -> list[str]:
     return found
 
 
-def company(scene: Callable[[CompanyStage], Coroutine[Any, Any, None]], **settings: Any) -> None:
+def gathered(scene: Callable[[GatheringStage], Coroutine[Any, Any, None]], **settings: Any) -> None:
     """Run a scene on a stage of its own."""
 
     async def whole() -> None:
-        async with served(CompanyStage(**settings)) as stage:
-            assert isinstance(stage, CompanyStage)
+        async with served(GatheringStage(**settings)) as stage:
+            assert isinstance(stage, GatheringStage)
             await scene(stage)
 
     run(whole())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqla_realtime.protocol.company import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
+from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
 
 
 def spelled(value: Any) -> bytes:

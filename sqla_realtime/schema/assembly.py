@@ -18,7 +18,7 @@ from sqla_realtime.schema.sendable import compiled
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
 
 
-class Company:
+class Assembly:
     """One pattern's, checked in full when it is declared. Any thread.
 
     ``shown`` are the fields that members see of each other, None where nobody is told who is there; ``events`` the names

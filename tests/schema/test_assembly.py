@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, Field, RootModel, StringConstraints, ValidationError, computed_field
 
 from sqla_realtime.errors import BadEvent, BadPresence, DeclarationError, SchemaUnsendable
-from sqla_realtime.schema.company import Company
+from sqla_realtime.schema.assembly import Assembly
 
 
 class Profile(BaseModel):
@@ -43,12 +43,12 @@ USER = SimpleNamespace(id=7, name="Ann", avatar="a.png", password="secret", emai
 
 
 def test_others_see_of_a_user_what_is_declared_and_nothing_else() -> None:
-    company = Company("rooms/{room}", Profile)
-    assert json.loads(company.profile(USER)) == {"name": "Ann", "face": "a.png", "initial": "A"}
-    assert json.loads(company.profile(vars(USER))) == {"name": "Ann", "face": "a.png", "initial": "A"}
-    assert (company.shown, company.events) == (("name", "face", "initial"), ())
+    assembly = Assembly("rooms/{room}", Profile)
+    assert json.loads(assembly.profile(USER)) == {"name": "Ann", "face": "a.png", "initial": "A"}
+    assert json.loads(assembly.profile(vars(USER))) == {"name": "Ann", "face": "a.png", "initial": "A"}
+    assert (assembly.shown, assembly.events) == (("name", "face", "initial"), ())
     with pytest.raises(ValidationError):
-        company.profile(SimpleNamespace(avatar="a.png"))
+        assembly.profile(SimpleNamespace(avatar="a.png"))
 
 
 def test_what_a_browser_cannot_hold_is_spelled_as_in_records() -> None:
@@ -56,11 +56,11 @@ def test_what_a_browser_cannot_hold_is_spelled_as_in_records() -> None:
         points: int
         share: float
 
-    text = Company("x", Wide).profile({"points": 2**60, "share": float("nan")})
+    text = Assembly("x", Wide).profile({"points": 2**60, "share": float("nan")})
     assert json.loads(text) == {"points": str(2**60), "share": None}
 
 
-EVENTS = Company("x", events={"cursor": Cursor, "text": Text, "loose": Loose, "a.b:c_d-1": Numbers})
+EVENTS = Assembly("x", events={"cursor": Cursor, "text": Text, "loose": Loose, "a.b:c_d-1": Numbers})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class Unsendable(BaseModel):
 )
 def test_a_bad_profile_is_refused_where_it_is_declared(presence: Any, code: str, reason: str) -> None:
     with pytest.raises((BadPresence, SchemaUnsendable), match=reason) as caught:
-        Company("rooms/{room}", presence)
+        Assembly("rooms/{room}", presence)
     assert isinstance(caught.value, DeclarationError)
     assert caught.value.code == code
 
@@ -157,4 +157,4 @@ def test_a_bad_profile_is_refused_where_it_is_declared(presence: Any, code: str,
 )
 def test_bad_events_are_refused_where_they_are_declared(events: Any, reason: str) -> None:
     with pytest.raises(BadEvent, match=reason):
-        Company("rooms/{room}", events=events)
+        Assembly("rooms/{room}", events=events)
