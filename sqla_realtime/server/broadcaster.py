@@ -87,8 +87,7 @@ class Broadcaster:
         self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
-        self._aliases = Aliases(registry)
-        self._server = Porch(self._routes(), settings, house.tally)
+        self._server = Porch(self._routes(Aliases(registry)), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
     @staticmethod
@@ -112,12 +111,12 @@ class Broadcaster:
         place = self.house.doorkeeper.find(channel)
         return place is not None and place.open
 
-    def _routes(self) -> Routes:
+    def _routes(self, aliases: Aliases) -> Routes:
         base = re.escape(self._settings.base)
         parts = {"lobby": self._lobby}
         return Routes(
             [
-                *juggernaut(self._lobby, self._aliases),
+                *juggernaut(self._lobby, aliases),
                 (rf"{base}/ws", SocketHandler, parts),
                 (rf"{base}/sse", EventsHandler, parts),
                 (rf"{base}/poll", PollHandler, parts),
