@@ -14,7 +14,6 @@ from sqla_realtime.hub.doors import Refused
 from sqla_realtime.hub.pace import Bucket
 from sqla_realtime.hub.presence import Crowded, Member, Presence
 from sqla_realtime.hub.rooms import Rooms
-from sqla_realtime.protocol.codec import Codec
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.gathering import MemberJoined, MemberLeft, Members, Person, Spoken
 from sqla_realtime.protocol.v1 import V1
@@ -51,12 +50,14 @@ class Gathering:
         self.publish = publish or self._echo
         self._presence = presence(self._announce)
         self._clock = clock
-        self._codec: Codec = V1()
+        self._codec = V1()
         self._rooms = Rooms()
         self._seats: dict[Connection, dict[str, Seat]] = {}
         self._held: set[Connection] = set()
         # What stands for the members of each channel: the same in all servers, in whatever order they came.
         self._tags: dict[str, int] = {}
+        # Each of them as it is told, in the order of coming.
+        self._people: dict[str, dict[str, bytes]] = {}
         self._speakers: dict[str, Bucket] = {}
 
     def attend(self, connection: Connection, number: int, channel: str, seat: Seat, tag: str | None = None) -> None:
@@ -132,7 +133,7 @@ class Gathering:
 
     def _tell(self, connection: Connection, number: int | None, channel: str, seat: Seat, tag: str | None) -> None:
         now = self._tag(channel)
-        people = None if tag == now else [Person(each.id, each.info) for each in self._presence.members(channel)]
+        people = None if tag == now else self._people.get(channel, {}).values()
         connection.tell(Members(number, channel, now, people, seat.user))
 
     def _announce(self, channel: str, member: Member, here: bool) -> None:
@@ -141,8 +142,13 @@ class Gathering:
         tag = self._tag(channel)
         told = MemberJoined(channel, person, tag) if here else MemberLeft(channel, member.id, tag)
         self._rooms.say(channel, self._codec.encode(told))
-        if not self._tags[channel]:
-            del self._tags[channel]
+        people = self._people.setdefault(channel, {})
+        if here:
+            people[member.id] = self._codec.person(person)
+        else:
+            people.pop(member.id, None)
+        if not people:
+            del self._people[channel], self._tags[channel]
 
     def _tag(self, channel: str) -> str:
         return f"{self._tags.get(channel, 0):x}"

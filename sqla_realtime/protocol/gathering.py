@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,13 +43,14 @@ class Person(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Who is in a channel; ``members`` is None where the client knows. ``tag`` stands for them, ``you`` is the client's own
-    user, where it is a member. ``id`` is None where the client has not asked: it may have missed something."""
+    """Who is in a channel, each spelled by the codec; ``members`` is None where the client knows. ``tag`` stands for them,
+    ``you`` is the client's own user, where it is a member. ``id`` is None where the client has not asked: it may have missed
+    something."""
 
     id: int | None
     channel: str
     tag: str
-    members: Sequence[Person] | None
+    members: Collection[bytes] | None
     you: str | None = None
 
 

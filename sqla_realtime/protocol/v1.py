@@ -8,7 +8,7 @@ from typing import Any
 from sqla_realtime.commit import Change, Position
 from sqla_realtime.protocol import v1_gathering, v1_messages
 from sqla_realtime.protocol.codes import SUBPROTOCOL, Closing
-from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Spoken, Taken
+from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
 from sqla_realtime.protocol.messages import (
     Bye,
     ClientMessage,
@@ -73,6 +73,10 @@ class V1:
             head["cause"] = change.cause
         text = spelled(head)
         return text if change.record is None else b'%b,"record":%b}' % (text[:-1], change.record)
+
+    def person(self, member: Person) -> bytes:
+        """One member as it stands in messages; called once per member, however many are told of it."""
+        return v1_gathering.person(member)
 
     def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
         tail = b"" if origin is None else b',"origin":%b' % spelled(origin)

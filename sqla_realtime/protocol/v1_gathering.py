@@ -7,10 +7,18 @@ from typing import Any
 
 from sqla_realtime.protocol.gathering import Departed, MemberJoined, MemberLeft, Members, Person, Spoken, Taken
 
+# Made once: json.dumps() makes one for each value.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def spelled(value: Any) -> bytes:
     """A value as strict JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
+
+
+def person(member: Person) -> bytes:
+    """One member, as it stands in messages."""
+    return b'{"id":%b,"info":%b}' % (spelled(member.id), member.info.encode())
 
 
 def spell(message: Members | MemberJoined | MemberLeft | Departed | Taken | Spoken) -> bytes:
@@ -20,7 +28,7 @@ def spell(message: Members | MemberJoined | MemberLeft | Departed | Taken | Spok
             return _members(message)
         case MemberJoined():
             head = spelled({"type": "joined", "channel": message.channel, "tag": message.tag})
-            return b'%b,"member":%b}' % (head[:-1], _person(message.member))
+            return b'%b,"member":%b}' % (head[:-1], person(message.member))
         case MemberLeft():
             return spelled({"type": "left", "channel": message.channel, "tag": message.tag, "member": message.member})
         case Departed():
@@ -37,8 +45,4 @@ def _members(message: Members) -> bytes:
     head = spelled({"type": "members"} | {name: value for name, value in fields.items() if value is not None})
     if message.members is None:
         return head
-    return b'%b,"members":[%b]}' % (head[:-1], b",".join(map(_person, message.members)))
-
-
-def _person(person: Person) -> bytes:
-    return b'{"id":%b,"info":%b}' % (spelled(person.id), person.info.encode())
+    return b'%b,"members":[%b]}' % (head[:-1], b",".join(message.members))

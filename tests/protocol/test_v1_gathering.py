@@ -21,13 +21,13 @@ ANN, BOB = Person("1", '{"name":"Ann"}'), Person('b"ob', "{}")
     ("message", "text"),
     [
         (
-            Members(1, "rooms/5", "t", [ANN, BOB], "1"),
+            Members(1, "rooms/5", "t", [CODEC.person(ANN), CODEC.person(BOB)], "1"),
             '{"type":"members","id":1,"channel":"rooms/5","tag":"t","you":"1",'
             '"members":[{"id":"1","info":{"name":"Ann"}},{"id":"b\\"ob","info":{}}]}',
         ),
         (Members(0, "a", "t", []), '{"type":"members","id":0,"channel":"a","tag":"t","members":[]}'),
         (
-            Members(None, "a", "t", [ANN]),
+            Members(None, "a", "t", [CODEC.person(ANN)]),
             '{"type":"members","channel":"a","tag":"t","members":[{"id":"1","info":{"name":"Ann"}}]}',
         ),
         (Members(2, "a", "t", None), '{"type":"members","id":2,"channel":"a","tag":"t"}'),
