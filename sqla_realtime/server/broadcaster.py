@@ -8,7 +8,6 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from tornado.web import Application as Routes
@@ -39,7 +38,7 @@ from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.pusher.routes import routes
 from sqla_realtime.transports.pusher.webhooks import webhooks
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
-from sqla_realtime.transports.send import SendHandler, deliver
+from sqla_realtime.transports.send import SendHandler
 from sqla_realtime.transports.siblings import Siblings
 from sqla_realtime.transports.sse import EventsHandler
 from sqla_realtime.transports.websocket import SocketHandler
@@ -132,7 +131,7 @@ class Broadcaster:
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())
         if self._siblings is not None:
-            await self._siblings.open(partial(deliver, self._lobby))
+            await self._siblings.open(self._server.take)
         self._server.add_sockets(sockets)
 
     async def close(self, patience: float) -> None:
@@ -158,6 +157,8 @@ class Broadcaster:
     def abandon(self) -> None:
         """In a forked child: hold on to no client of the parent's."""
         self._server.abandon()
+        if self._siblings is not None:
+            self._siblings.abandon()
         self._lobby.abandon()
 
     async def _keep_time(self) -> None:
