@@ -20,8 +20,8 @@ from sqla_realtime.hub.pace import Bucket
 from sqla_realtime.hub.pusher import Desk, Person, person_in
 from sqla_realtime.hub.rights import DOUBTS, Concerned, everything
 from sqla_realtime.protocol import pusher, pusher_signatures
-from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import ClientMessage, Welcome
+from sqla_realtime.protocol.codes import CloseCode, ErrorCode
+from sqla_realtime.protocol.messages import ClientMessage, Ping, Welcome
 from sqla_realtime.protocol.pusher import Pusher
 from sqla_realtime.protocol.pusher_codes import PusherCode
 from sqla_realtime.protocol.pusher_messages import Alive, Join, Part, Say, SignIn
@@ -39,7 +39,7 @@ Doubt = Callable[[str | None, str, str], bool]
 class PusherConversation(Conversation):
     """One client of one application."""
 
-    __slots__ = ("_bucket", "_desk", "_doubts", "_joined", "_lapse", "_spoken", "_user")
+    __slots__ = ("_asked", "_bucket", "_desk", "_doubts", "_heard", "_joined", "_lapse", "_spoken", "_user")
 
     def __init__(self, house: House, connection: Connection, handshake: Handshake, desk: Desk) -> None:
         super().__init__(house, connection, handshake)
@@ -54,6 +54,9 @@ class PusherConversation(Conversation):
         self._spoken = connection.codec
         # Ends the connection with the first of the tokens that it was signed for.
         self._lapse: asyncio.TimerHandle | None = None
+        # When it has last said anything, and whether it has been asked for a sign of life since.
+        self._heard = asyncio.get_running_loop().time()
+        self._asked = False
 
     def begin(self) -> None:
         """There is no hello: whoever is here is admitted, to nothing yet."""
@@ -61,6 +64,21 @@ class PusherConversation(Conversation):
             self.greeted = self.admitted = True
             self._rights.begin(Guest())
             self.connection.tell(Welcome(self.connection.id, self._house.ping_interval))
+
+    def receive(self, text: str) -> None:
+        self._heard, self._asked = asyncio.get_running_loop().time(), False
+        super().receive(text)
+
+    def look(self, now: float) -> None:
+        """Ask whoever is silent, however much it is sent meanwhile; close whoever does not answer, which is to come back."""
+        silence = (now - self._heard) / self._house.ping_interval
+        if silence > 3:  # nor has it taken its goodbye
+            self.connection.abort(CloseCode.SLOW_CONSUMER)
+        elif silence > 2:
+            self.connection.close(PusherCode.PONG_MISSING)
+        elif silence > 1 and not self._asked:
+            self._asked = True
+            self.connection.tell(Ping())
 
     def doubt(self, concerned: Concerned) -> None:
         self._distrust(lambda user, name, pattern: concerned(name, pattern))

@@ -176,6 +176,7 @@ class Broadcaster:
         interval = self._settings.ping_interval
         for conversation, opened in list(self._lobby.conversations.items()):
             connection = conversation.connection
+            conversation.look(now)
             if not conversation.admitted:
                 if now - opened > self._settings.hello_timeout:
                     connection.close(CloseCode.HELLO_TIMEOUT)

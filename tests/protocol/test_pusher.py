@@ -87,7 +87,7 @@ def test_errors_and_goodbyes() -> None:
     assert json.loads(told["data"]) == {"type": "AuthError", "error": "No.", "status": 403}
     assert CODEC.encode(Bye(4001, "unknown-app")) == (b'{"event":"pusher:error","data":{"code":4001,"message":"unknown-app"}}')
     assert CODEC.encode(Bye(4200, "reconnect")) == b""
-    assert CODEC.closes(CloseCode.RESTARTING) == 4200
+    assert CODEC.closes(CloseCode.RESTARTING) == 4101
 
 
 def test_what_is_said_by_name() -> None:

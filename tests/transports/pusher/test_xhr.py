@@ -110,8 +110,34 @@ async def test_the_end_is_a_line(scene: Make) -> None:
     full = await ask(made.port, f"/pusher/app/app-key/13/abcdefgh/xhr{QUERY}", b"")
     assert full[2].decode() == 'o\nc[4100, "over-capacity"]\n'
     await asyncio.to_thread(made.realtime.stop)
-    assert (await stream.body()).decode() == 'c[4200, "reconnect"]\n'
+    assert (await stream.body()).decode() == 'c[4101, "restarting"]\n'
     await stream.close()
+
+
+@live
+async def test_who_answers_no_ping_is_closed(scene: Make) -> None:
+    made = scene(pusher=[APP], ping_interval=0.2)
+    stream = await request(made.port, f"{SESSION}/xhr_streaming{QUERY}", b"")
+    said = (await stream.body()).decode().splitlines()
+    assert [name for line in said[2:-1] for name in events(line)].count("pusher:ping") > 0
+    assert said[-1] == 'c[4201, "pong-missing"]'
+    await stream.close()
+    await eventually(lambda: not made.connections)
+
+
+@live
+async def test_who_reads_nothing_is_cut(scene: Make) -> None:
+    """Its messages wait up to a bound, and then its stream is closed, not kept for as long as the network does."""
+    made = scene(pusher=[APP], queue_bytes=200_000)
+    _, writer = await asyncio.open_connection("127.0.0.1", made.port, limit=1)
+    writer.write(f"POST {SESSION}/xhr_streaming{QUERY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n".encode())
+    await eventually(lambda: len(made.connections) == 1)
+    assert await send(made) == 204
+    [connection] = made.connections
+    while made.connections:
+        await asyncio.to_thread(made.write, 100_000)
+    assert connection.aborted
+    writer.transport.abort()
 
 
 @pytest.mark.parametrize(
