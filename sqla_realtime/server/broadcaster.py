@@ -80,11 +80,11 @@ class Broadcaster:
         )
         self.hub.obey = self._obey
         self.house = house
-        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
+        self._aliases = Aliases(registry)
+        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open, self._alias_of))
         self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
-        self._aliases = Aliases(registry)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,6 +107,10 @@ class Broadcaster:
     def _is_open(self, channel: str) -> bool:
         place = self.house.doorkeeper.find(channel)
         return place is not None and place.open
+
+    def _alias_of(self, channel: str, cls: str) -> str | None:
+        found = self._aliases.of(channel, cls)
+        return None if found is None else found.name
 
     def _routes(self) -> Routes:
         base = re.escape(self._settings.base)

@@ -18,6 +18,7 @@ from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.hub.doors import Archive, Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import Row
+from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.reader import Reader
 from sqla_realtime.schema.registry import Channel, Registry
@@ -100,6 +101,7 @@ class ApplicationDoorkeeper(Doorkeeper):
 
     def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
         self._registry = registry
+        self._aliases = Aliases(registry)
         self._settings = settings
         self._application = application
         self._workers = workers
@@ -131,6 +133,9 @@ class ApplicationDoorkeeper(Doorkeeper):
         if found is None:
             return None
         return Place(found.pattern.text, bool(found.publications), found.rule is anyone, found.rule is not None)
+
+    def meant(self, name: str) -> Sequence[str]:
+        return (name,) if self._registry.declared(name) is not None else self._aliases.channels(name) or (name,)
 
     async def admit(self, user: Any, channel: str) -> str:
         return await self._permit(user, self._registry.channel(channel))

@@ -163,6 +163,10 @@ class ScriptedDoorkeeper(Doorkeeper):
         pattern = channel.partition("/")[0] + "/{x}"
         return Place(pattern, not channel.startswith("room"), channel.startswith("open"), not channel.startswith("bare"))
 
+    def meant(self, name: str) -> Sequence[str]:
+        """Names that begin with "alias" are others of the channels that they list."""
+        return name.split("/")[1].split("-") if name.startswith("alias/") else (name,)
+
     async def admit(self, user: Any, channel: str) -> str:
         self.asked.append((user, channel))
         await self._pass(channel)

@@ -341,3 +341,37 @@ def test_who_does_not_answer_is_told_so() -> None:
         assert client.names() == ["pusher:ping"]
 
     play(scene)
+
+
+def test_an_alias_is_another_name_of_all_its_channels() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        await client.join("alias,open1-open2")
+        assert client.names() == [IN]
+        for channel in ("open1", "open2", "open3"):
+            stage.tell(channel)
+        assert client.heard() == [("create", "alias,open1-open2", CREATED)] * 2
+        await client.join("open1")
+        assert client.names() == [IN]
+        stage.tell("open1")
+        assert [channel for _, channel, _ in client.heard()] == ["alias,open1-open2", "open1"]
+        await client.say("pusher:unsubscribe", {"channel": "alias,open1-open2"})
+        for channel in ("open1", "open2"):
+            stage.tell(channel)
+        assert client.heard() == [("create", "open1", CREATED)]
+        assert client.connection.channels == {"open1"}
+
+    play(scene)
+
+
+def test_who_is_in_one_of_an_aliass_channels_by_right_loses_it_with_that() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        await client.join("private-alias,open1-ruled", "7")
+        assert client.names() == [IN]
+        stage.stage.house.recheck("other")
+        assert client.code is None
+        stage.stage.house.recheck("ruled")
+        assert client.code == 4200
+
+    play(scene)

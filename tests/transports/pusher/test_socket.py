@@ -8,10 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from sqla_realtime import Realtime, anyone, signed_in
 from sqla_realtime.protocol.codes import CloseCode
+from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.node_pusher import Node
 from tests.support.processes import free_ports
 from tests.support.scene import Scene, live
@@ -87,6 +91,38 @@ def test_pusher_js_comes_back_when_the_server_does(scene: Make) -> None:
         node.until(lambda words: words == ["hasty", "unavailable"])
         made.realtime.start()
         node.until(lambda words: words == ["hasty", "connected"])
+
+
+# A handler as in Spine's guide, on Pusher.
+OBSERVER = """
+var guide = new Pusher("app-key", options(%d))
+for (const channel of ["observer", "members"])
+    guide.subscribe(channel).bind("pusher:subscription_error", ({status}) => say("refused", channel, status))
+guide.channel("observer").bind("pusher:subscription_succeeded", () => say("observes"))
+for (const type of ["create", "update", "destroy"])
+    guide.channel("observer").bind(type, ({id, class: name, record}) => say(type, name, id, record))
+"""
+
+
+def test_an_alias_is_a_channel(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
+    made = realtime(pusher=[APP])
+    made.publish(Page, schema=PageOut, channel="pages", join=anyone, alias="observer")
+    made.publish(Account, schema=AccountOut, channel="pages")
+    made.publish(Account, schema=AccountOut, channel="accounts", join=anyone, alias="members")
+    made.publish(Page, schema=PageOut, channel="club", join=signed_in, alias="members")
+    sessions = sessionmaker(sqlite)
+    made.enable(sessions)
+    made.start()
+    with Node() as node:
+        node.run(OBSERVER % made.port)
+        node.until("observes")
+        assert node.until("refused")[1:] == ["members", 403], "one of its channels is not for anyone"
+        with sessions.begin() as session:
+            session.add_all([Project(id=1), Account(id=1, balance=1), Page(id=7, project_id=1, title="one")])
+        with sessions.begin() as session:
+            session.delete(session.get_one(Page, 7))
+        assert node.until("create")[1:3] == ["Page", "7"], "a class without the alias came by it"
+        assert node.until("destroy")[1:3] == ["Page", "7"]
 
 
 async def closed(port: int, path: str) -> tuple[list[Any], int, str]:
