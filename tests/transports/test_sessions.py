@@ -210,3 +210,20 @@ async def test_whoever_leaves_on_the_way_is_not_kept(site: Make, monkeypatch: py
         await send(here.port)
     monkeypatch.undo()
     assert await send(here.port) == 204
+
+
+@live
+async def test_what_comes_behind_a_request_goes_with_it(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = site(), site()
+    way = Couriers(monkeypatch, here)
+    await poll(there.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    requests = f"POST {SESSION}/xhr_send HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n[]".encode()
+    writer.write(2 * requests)
+    for _ in range(2):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    # From here on the connection is with the session.
+    writer.write(requests)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    assert way.handed == 1
+    writer.close()

@@ -217,3 +217,23 @@ async def test_no_more_come_in_than_there_is_room_for(scenes: Make, monkeypatch:
             assert await send(here, peer.connection, via, PING) == GONE
         await eventually(lambda: not having(there)._coming)
         assert await send(here, peer.connection, via, PING) == (204, None)
+
+
+@live
+async def test_a_place_is_had_until_it_is_left_and_not_by_a_forked_child() -> None:
+    kin = Family(f"nobody's {os.getpid()}")
+    door = kin.settle(1)
+    assert door is not None
+    having = Siblings(kin, door, 100)
+    leave = having.claim("s/1")
+    having.claim("s/1")()  # it is had already, and stays so
+    kin.reach("s/1").close()
+    leave()
+    leave()
+    with pytest.raises(OSError, match="refused"):
+        kin.reach("s/1")
+    having.claim("s/1")
+    having.abandon()
+    for place in ("s/1", door.via):
+        with pytest.raises(OSError, match="refused"):
+            kin.reach(place)
