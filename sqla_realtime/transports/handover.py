@@ -36,7 +36,7 @@ def spelled(request: HTTPServerRequest, body: bytes) -> bytes:
     """A request as it stands on a wire. What was said about how it would come has been done."""
     done = ("content-length", "transfer-encoding", "expect")
     lines = [f"{name}: {value}" for name, value in request.headers.get_all() if name.lower() not in done]
-    if request.method not in ("GET", "HEAD"):
+    if body or request.method != "GET":  # also of a GET: what is not announced would be the next request
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join([f"{request.method} {request.uri} {request.version}", *lines, "", ""])
     return head.encode("latin-1") + body  # as Tornado has read it

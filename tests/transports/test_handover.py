@@ -34,6 +34,11 @@ def test_a_body_is_behind_its_length(how: dict[str, str]) -> None:
     )
 
 
+def test_a_body_is_never_the_next_request() -> None:
+    spelling = spelled(made("GET", {"Host": "h", "Content-Length": "5"}), b"GET /")
+    assert spelling == b"GET /x?y=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nGET /"
+
+
 @live
 async def test_a_stream_goes_on_elsewhere() -> None:
     client, server = socket.socketpair()

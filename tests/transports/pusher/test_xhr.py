@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from sqla_realtime.transports import mailbox
 from tests.support.browser import chromium
-from tests.support.scene import Scene, eventually, live
+from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.web import Response, ask, request
 from tests.transports.pusher import test_socket
 from tests.transports.pusher.test_socket import APP
@@ -149,6 +149,17 @@ async def test_what_is_said(scene: Make, body: str, status: int) -> None:
     await poll(made)
     assert await send(made, body) == status
     assert await send(made, body, SESSION + "x") == (404 if status == 204 else status)
+
+
+@live
+async def test_no_session_is_logged(scene: Make, ear: Ear) -> None:
+    made = scene(pusher=[APP])
+    ear.secrets.append("abcdefgh")
+    await poll(made)
+    for _ in range(2):  # what is logged of one is there when the next is answered
+        assert await send(made) == 204
+    assert "POST /pusher/app/app-key/xhr 200" in ear.text
+    assert "POST /pusher/app/app-key/xhr_send 204" in ear.text
 
 
 @live
