@@ -20,8 +20,8 @@ MEMBER = 2048
 
 class Admission(NamedTuple):
     """A channel that a client is in by a name, on somebody's account. ``channels`` are ours that it stands for, with their
-    patterns, and ``rows`` those of them whose changes come by this name: where that is their ``alias``, no others than the
-    changes of publications with that alias."""
+    patterns, and ``rows`` those of them whose changes come by this name: where that is their ``alias``, which is told without
+    the slash that it may begin with, no others than the changes of publications with that alias."""
 
     name: Name
     person: Person
@@ -57,7 +57,8 @@ def admit(doorkeeper: Doorkeeper, app: App, socket: str, user: Person | None, me
                 raise refusal from None
     # What is sent in an encrypted channel its application has encrypted; we cannot.
     rows = {} if name.kind == "encrypted" else {channel: place for channel, place in places.items() if place and place.rows}
-    return Admission(name, person, _patterns(places), _patterns(rows), None if name.channel in places else name.channel)
+    alias = None if name.channel in places else name.channel.removeprefix("/")
+    return Admission(name, person, _patterns(places), _patterns(rows), alias)
 
 
 def _vouched(app: App, socket: str, message: Join) -> bool:

@@ -110,7 +110,7 @@ class Broadcaster:
 
     def _alias_of(self, channel: str, cls: str) -> str | None:
         found = self._aliases.of(channel, cls)
-        return None if found is None else found.name
+        return None if found is None else found.name.removeprefix("/")
 
     def _routes(self) -> Routes:
         base = re.escape(self._settings.base)

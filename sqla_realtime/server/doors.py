@@ -135,7 +135,9 @@ class ApplicationDoorkeeper(Doorkeeper):
         return Place(found.pattern.text, bool(found.publications), found.rule is anyone, found.rule is not None)
 
     def meant(self, name: str) -> Sequence[str]:
-        return (name,) if self._registry.declared(name) is not None else self._aliases.channels(name) or (name,)
+        if self._registry.declared(name) is not None:
+            return (name,)
+        return self._aliases.channels(name) or self._aliases.channels(f"/{name}") or (name,)
 
     async def admit(self, user: Any, channel: str) -> str:
         return await self._permit(user, self._registry.channel(channel))

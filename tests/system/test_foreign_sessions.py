@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,6 +100,15 @@ def test_pusher_js(two: Two, transport: str) -> None:
                     node.until(lambda words, wanted=["create", number, title]: words == wanted)
         assert not [words for words in node.words if words[0] in ("gone", "error")]
         assert len([words for words in node.words if words[0] == "create"]) == 3 * count
+        # Those whose process is killed begin anew at the other one.
+        two.processes[0].stop(signal.SIGKILL)
+        back: set[int] = set()
+        for attempt in range(MOST * 100):
+            two.write(f"again {attempt}")
+            back.add(node.until(lambda words: words[0] == "create")[1])
+            if len(back) == count:
+                break
+        assert len(back) == count
 
 
 @pytest.mark.browser

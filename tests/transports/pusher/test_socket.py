@@ -104,9 +104,10 @@ for (const type of ["create", "update", "destroy"])
 """
 
 
-def test_an_alias_is_a_channel(realtime: Callable[..., Realtime], sqlite: Engine) -> None:
+@pytest.mark.parametrize("alias", ["observer", "/observer"])
+def test_an_alias_is_a_channel(realtime: Callable[..., Realtime], sqlite: Engine, alias: str) -> None:
     made = realtime(pusher=[APP])
-    made.publish(Page, schema=PageOut, channel="pages", join=anyone, alias="observer")
+    made.publish(Page, schema=PageOut, channel="pages", join=anyone, alias=alias)
     made.publish(Account, schema=AccountOut, channel="pages")
     made.publish(Account, schema=AccountOut, channel="accounts", join=anyone, alias="members")
     made.publish(Page, schema=PageOut, channel="club", join=signed_in, alias="members")
