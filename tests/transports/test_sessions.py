@@ -114,6 +114,21 @@ async def test_pushers_stream_goes_on_in_its_own_process(site: Make, monkeypatch
 
 
 @live
+async def test_a_stream_that_was_handed_over_outlives_who_did_that(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = site(), site()
+    way = Couriers(monkeypatch, here)
+    await poll(there.port)
+    answer = await stream(here.port)
+    assert await send(there.port) == 204
+    assert "subscription_succeeded" in await heard(answer)
+    await asyncio.to_thread(here.realtime.stop)
+    await asyncio.to_thread(there.write, "one")
+    assert events((await heard(answer)).strip()) == ["create"]
+    assert way.handed == 1
+    await answer.close()
+
+
+@live
 async def test_juggernauts_polls_reach_their_session(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     way = Couriers(monkeypatch, site(), site())
     client = Poller(way.port, await handshake(way.port))
