@@ -104,7 +104,7 @@ class Realtime(Lifecycle):
         ``where`` narrows them to the rows for which it is true; a row that begins to satisfy it enters, one that ceases
         to leaves. ``route`` finds the channels where a pattern alone can't (see Route). ``join`` is the pattern's rule where
         ``anyone`` or ``signed_in`` will do. ``name`` is the rows' ``class`` on the wire, by default the model's. ``alias`` is
-        the channels' name for Juggernaut (docs/juggernaut.md). ``expose`` are fields that look secret and are sent on purpose.
+        the channels' name for Juggernaut and Pusher (docs/). ``expose`` are fields that look secret and are sent on purpose.
 
         ``read="attributes"`` is for hot tables: what a flush changed is told as the objects hold it then, and only what
         decides its channels is read before COMMIT. That is cheaper, and wrong where an object differs from its row: an

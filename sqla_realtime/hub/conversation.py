@@ -111,6 +111,9 @@ class Conversation:
         if self._task is None and (self._inbox or self._rights.in_doubt):
             self._task = asyncio.get_running_loop().create_task(self._work())
 
+    def look(self, now: float) -> None:
+        """The clock goes on; dialects whose clients have to answer now and then look whether they do."""
+
     @property
     def settled(self) -> bool:
         """Whether everything that the client has asked for so far is answered."""

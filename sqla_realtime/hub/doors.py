@@ -79,6 +79,10 @@ class Doorkeeper(ABC):
     def find(self, channel: str) -> Place | None:
         """What a channel's name means, None where nothing is declared for it. Asks nobody, and does not wait."""
 
+    def meant(self, name: str) -> Sequence[str]:
+        """The channels that a foreign client means by a name: this one, or those that it is another name of. Does not wait."""
+        return (name,)
+
     @abstractmethod
     async def admit(self, user: Any, channel: str) -> str:
         """The pattern of a channel that this user may join. Raises Refused, alike for what is forbidden and for what

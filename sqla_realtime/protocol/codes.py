@@ -32,6 +32,12 @@ class CloseCode(Closing):
     TOO_FAST = 4506
 
 
+class StandardCode(Closing):
+    """What RFC 6455 has a code for."""
+
+    PING_TIMED_OUT = 1000
+
+
 class ErrorCode(StrEnum):
     """What an error message is about."""
 

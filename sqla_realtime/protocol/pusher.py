@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqla_realtime.commit import Change, Event, Position
 from sqla_realtime.protocol import pusher_codes
@@ -36,16 +36,30 @@ from sqla_realtime.protocol.pusher_names import spell
 VERSION = "7"
 
 
+class Called(NamedTuple):
+    """How a client calls a channel of ours. By a name that is an ``alias`` only those classes' changes come that have it."""
+
+    name: str
+    alias: str | None = None
+
+
 class Pusher:
     """The codec of protocol 7. ``public`` says whether a channel of ours is one that anyone may join, and so is called
-    without a prefix; ``names`` are those channels that a client knows by other names than that."""
+    without a prefix; ``names`` are those channels that a client knows by other names than that. ``aliased`` says by which
+    other name changes of a class in a channel are known."""
 
     merges = False
     rows = False
     lines = True
 
-    def __init__(self, public: Callable[[str], bool], names: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self,
+        public: Callable[[str], bool],
+        aliased: Callable[[str, str], str | None] = lambda channel, cls: None,
+        names: Mapping[str, Sequence[Called]] | None = None,
+    ) -> None:
         self._public = public
+        self._aliased = aliased
         self._names = names or {}
         self.name = "pusher.7" + json.dumps(sorted(self._names.items())) if self._names else "pusher.7"
 
@@ -53,9 +67,9 @@ class Pusher:
         """What a channel of ours is called by those who have not asked for it by another name."""
         return spell(channel, public=self._public(channel))
 
-    def naming(self, names: Mapping[str, Sequence[str]]) -> Pusher:
+    def naming(self, names: Mapping[str, Sequence[Called]]) -> Pusher:
         """The codec of a client that knows these channels by these names."""
-        return Pusher(self._public, names)
+        return Pusher(self._public, self._aliased, names)
 
     def decode(self, text: str) -> ClientMessage:
         return read(text)
@@ -102,7 +116,7 @@ class Pusher:
 
     def change(self, change: Change) -> bytes:
         text = told(change)
-        lines = b"\n".join(event(change.type, text, name) for name in self._called(change.channel))
+        lines = b"\n".join(event(change.type, text, name) for name in self._called(change.channel, change.cls))
         return Spelled(lines, side=change.side)
 
     def commit(self, position: Position, changes: Sequence[bytes], origin: str | None = None) -> bytes:
@@ -110,8 +124,10 @@ class Pusher:
             changes = [each for each in changes if isinstance(each, Spelled) and each.side]
         return b"\n".join(changes)
 
-    def _called(self, channel: str) -> Sequence[str]:
-        return self._names.get(channel) or (self.spelled(channel),)
+    def _called(self, channel: str, cls: str | None = None) -> Sequence[str]:
+        names = self._names.get(channel) or (Called(self.spelled(channel)),)
+        known = None if cls is None else self._aliased(channel, cls)
+        return [each.name for each in names if cls is None or each.alias in (None, known)]
 
     def _each(self, channels: Sequence[str], name: str, data: dict[str, Any]) -> list[bytes]:
         return [event(name, data, called) for channel in channels for called in self._called(channel)]

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from tornado.web import Application as Routes
@@ -41,7 +40,7 @@ from sqla_realtime.transports.poll import PollHandler
 from sqla_realtime.transports.pusher.routes import routes
 from sqla_realtime.transports.pusher.webhooks import webhooks
 from sqla_realtime.transports.quiet import NotFoundHandler, log_request
-from sqla_realtime.transports.send import SendHandler, deliver
+from sqla_realtime.transports.send import SendHandler
 from sqla_realtime.transports.siblings import Siblings
 from sqla_realtime.transports.sse import EventsHandler
 from sqla_realtime.transports.websocket import SocketHandler
@@ -83,11 +82,12 @@ class Broadcaster:
             gathering=Gathering(self._enter),
         )
         self.hub.obey = self._obey
-        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
+        self._aliases = Aliases(registry)
+        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open, self._alias_of))
         self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
-        self._server = Porch(self._routes(Aliases(registry)), settings, house.tally)
+        self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
     @staticmethod
@@ -111,12 +111,16 @@ class Broadcaster:
         place = self.house.doorkeeper.find(channel)
         return place is not None and place.open
 
-    def _routes(self, aliases: Aliases) -> Routes:
+    def _alias_of(self, channel: str, cls: str) -> str | None:
+        found = self._aliases.of(channel, cls)
+        return None if found is None else found.name.removeprefix("/")
+
+    def _routes(self) -> Routes:
         base = re.escape(self._settings.base)
         parts = {"lobby": self._lobby}
         return Routes(
             [
-                *juggernaut(self._lobby, aliases),
+                *juggernaut(self._lobby, self._aliases),
                 (rf"{base}/ws", SocketHandler, parts),
                 (rf"{base}/sse", EventsHandler, parts),
                 (rf"{base}/poll", PollHandler, parts),
@@ -134,7 +138,7 @@ class Broadcaster:
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())
         if self._siblings is not None:
-            await self._siblings.open(partial(deliver, self._lobby))
+            await self._siblings.open(self._server.take)
         self._server.add_sockets(sockets)
 
     async def close(self, patience: float) -> None:
@@ -161,6 +165,8 @@ class Broadcaster:
     def abandon(self) -> None:
         """In a forked child: hold on to no client of the parent's."""
         self._server.abandon()
+        if self._siblings is not None:
+            self._siblings.abandon()
         self._lobby.abandon()
 
     async def _keep_time(self) -> None:
@@ -178,6 +184,7 @@ class Broadcaster:
         interval = self._settings.ping_interval
         for conversation, opened in list(self._lobby.conversations.items()):
             connection = conversation.connection
+            conversation.look(now)
             if not conversation.admitted:
                 if now - opened > self._settings.hello_timeout:
                     connection.close(CloseCode.HELLO_TIMEOUT)

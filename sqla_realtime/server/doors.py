@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapper, Session
 from sqla_realtime.errors import LogUnsuitable, NotEnabled
 from sqla_realtime.hub.doors import Doorkeeper, Ending, Guest, Handshake, Place, Refused
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.assembly import Assembly
 from sqla_realtime.schema.registry import Channel, Registry
 from sqla_realtime.schema.rules import anyone
@@ -100,6 +101,7 @@ class ApplicationDoorkeeper(Doorkeeper):
 
     def __init__(self, registry: Registry, settings: Settings, application: Application, workers: Workers) -> None:
         self._registry = registry
+        self._aliases = Aliases(registry)
         self._settings = settings
         self._application = application
         self._workers = workers
@@ -139,6 +141,11 @@ class ApplicationDoorkeeper(Doorkeeper):
             members=assembly is not None and assembly.shown is not None,
             events=assembly is not None and bool(assembly.events),
         )
+
+    def meant(self, name: str) -> Sequence[str]:
+        if self._registry.declared(name) is not None:
+            return (name,)
+        return self._aliases.channels(name) or self._aliases.channels(f"/{name}") or (name,)
 
     async def admit(self, user: Any, channel: str) -> str:
         return await self._permit(user, self._registry.joinable(channel))

@@ -15,7 +15,7 @@ from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application
 from sqla_realtime.server.greenlets import patched_by
 from sqla_realtime.settings import Settings
-from sqla_realtime.transports.siblings import Family, can_share
+from sqla_realtime.transports.family import Family, can_share
 
 if TYPE_CHECKING:
     from sqla_realtime.server.runner import Runner

@@ -12,6 +12,7 @@ from tornado.web import Application
 from sqla_realtime.hub.tally import Tally
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.settings import Settings
+from sqla_realtime.transports.handover import Handed
 
 # Of a request that is not for a conversation. The others keep max_body by themselves.
 BODY = 64 * 1024
@@ -42,6 +43,13 @@ class Porch(HTTPServer):
             return
         self._streams.add(stream)
         super().handle_stream(stream, address)
+
+    def take(self, handed: Handed) -> None:
+        """Go on with a request that a sibling has handed over, and with its connection."""
+        try:
+            self.handle_stream(handed, handed.socket.getpeername())
+        except OSError:
+            handed.close()  # its client has left on the way
 
     def on_close(self, server_conn: object) -> None:
         assert isinstance(server_conn, HTTP1ServerConnection)  # noqa: S101 - what handle_stream makes

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqla_realtime.errors import PortInUse, PortOfSibling
-from sqla_realtime.transports.siblings import PREFIX, Door, Family
+from sqla_realtime.transports.family import PREFIX, Door, Family
 
 # How many clients may come at once before the loop has looked: more have to knock again seconds later. The system
 # takes less where it is set to.

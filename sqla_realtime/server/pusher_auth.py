@@ -42,7 +42,8 @@ class Authoriser:
         guest = await self._doorkeeper.identify(handshake, token)
         if name.kind not in ("private", "presence"):
             raise Refused(ErrorCode.FORBIDDEN, "Only private and presence channels are signed here.")
-        await self._doorkeeper.permit(guest.user, name.channel)
+        for each in self._doorkeeper.meant(name.channel):
+            await self._doorkeeper.permit(guest.user, each)
         data = None
         if name.kind == "presence":
             data = compact({"user_id": _id(guest), "user_info": await self._about(guest)} | _until(guest))

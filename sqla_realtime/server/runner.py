@@ -18,8 +18,10 @@ from sqla_realtime.server.broadcaster import Broadcaster
 from sqla_realtime.server.doors import Application
 from sqla_realtime.server.port import Place, take
 from sqla_realtime.settings import Settings
+from sqla_realtime.transports.family import Family
+from sqla_realtime.transports.handover import BEHIND
 from sqla_realtime.transports.quiet import discretion
-from sqla_realtime.transports.siblings import Family, Siblings
+from sqla_realtime.transports.siblings import Siblings
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +157,7 @@ class Runner:
         registry, settings, application, broker = self._parts
         siblings = None
         if self._family is not None and self._place.door is not None:
-            siblings = Siblings(self._family, self._place.door, settings.max_body)
+            siblings = Siblings(self._family, self._place.door, settings.max_header + settings.max_body + BEHIND)
         position = await broker.start()
         broadcaster = Broadcaster(registry, settings, application, broker, position, siblings=siblings)
         await broadcaster.open(self._place.sockets)

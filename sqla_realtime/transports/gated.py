@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+import socket
+from collections.abc import Sized
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection
@@ -11,11 +14,14 @@ from tornado.web import Finish, stream_request_body
 
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import ClientMessage, Error
+from sqla_realtime.protocol.messages import Error
+from sqla_realtime.transports.handover import spelled, taken_off
 from sqla_realtime.transports.handshake import origin_of
 from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.lobby import Lobby
 from sqla_realtime.transports.quiet import QuietHandler
+
+log = logging.getLogger(__name__)
 
 STATUS = {
     ErrorCode.ORIGIN_REFUSED: 403,
@@ -171,12 +177,26 @@ class BodyHandler(GatedHandler):
         except UnicodeDecodeError:
             raise Refused(ErrorCode.MALFORMED, "The body is not UTF-8.") from None
 
+    async def pass_on(self, place: str) -> None:
+        """Have the sibling at a place answer this request, if one is there. Raises Finish where it does, and Refused."""
+        siblings = self._lobby.siblings
+        if siblings is not None and place != siblings.via and await siblings.hand_over(place, self._let_go):
+            log.debug("A request to %s was handed over to the process that it is for.", self.place)
+            raise Finish
+
+    def _let_go(self) -> tuple[socket.socket, bytes]:
+        if self._gone or self.http.stream.closed():
+            raise Finish
+        begun = spelled(self.request, bytes(self._body))
+        connection, behind = taken_off(self.detach())
+        return connection, begun + behind
+
     def _check_size(self, size: int, times: int = 1) -> None:
         most = self.most or self._lobby.settings.max_body
         if size > most * times:
             raise Refused(ErrorCode.TOO_LARGE, f"A body may have {most} bytes.", "Send less, or raise REALTIME_MAX_BODY.")
 
-    def check_count(self, messages: list[ClientMessage]) -> None:
+    def check_count(self, messages: Sized) -> None:
         """Raise Refused for more messages than one body may bring."""
         most = self._lobby.settings.max_messages
         if len(messages) > most:

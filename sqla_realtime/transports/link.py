@@ -10,10 +10,9 @@ from contextlib import suppress
 from tornado.iostream import IOStream
 
 from sqla_realtime.hub.conversation import Conversation
-from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.codes import ErrorCode, StandardCode
 from sqla_realtime.transports.framing import (
     INTERNAL_ERROR,
-    NORMAL,
     PING,
     PONG,
     Close,
@@ -143,7 +142,8 @@ class Link:
     def _tick(self) -> None:
         """Ask for a sign of life; a client that has shown none since it was last asked is gone."""
         if not self._heard:
-            self._close(NORMAL, "ping timed out")
+            told = self._pump.codec.closes(StandardCode.PING_TIMED_OUT)
+            self._close(told, told.reason)
             return
         self._heard = False
         if not self._stream.writing():  # what waits there asks as well

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.messages import Command, Hello
+from sqla_realtime.protocol.messages import Hello
+from sqla_realtime.transports.family import VIA
 from sqla_realtime.transports.gated import BodyHandler
-from sqla_realtime.transports.lobby import Lobby
 
 
 class SendHandler(BodyHandler):
@@ -31,27 +31,10 @@ class SendHandler(BodyHandler):
         for message in command.messages:
             if isinstance(message, Hello) and message.connection not in (None, command.connection):
                 raise Refused(ErrorCode.INVALID_FIELD, "connection must be the one that the body names")
-        siblings = self._lobby.siblings
-        if command.via is None or siblings is None or command.via == siblings.via:
-            found = _hand_over(self._lobby, command)
-        else:
-            found = await siblings.pass_on(command.via, body)
-        if not found:
+        if command.via is not None and VIA.fullmatch(command.via):
+            await self.pass_on(command.via)
+        conversation = self._lobby.find(command.connection)
+        if conversation is None:
             raise Refused(ErrorCode.UNKNOWN_CONNECTION, "This server has no stream of that connection.")
-
-
-def deliver(lobby: Lobby, body: str) -> bool:
-    """Take a command that a sibling has read and found good; whether its stream is here."""
-    try:
-        return _hand_over(lobby, lobby.codec.command(body))
-    except BadMessage:  # it is of another release
-        return False
-
-
-def _hand_over(lobby: Lobby, command: Command) -> bool:
-    conversation = lobby.find(command.connection)
-    if conversation is None:
-        return False
-    for message in command.messages:
-        conversation.hear(message)
-    return True
+        for message in command.messages:
+            conversation.hear(message)

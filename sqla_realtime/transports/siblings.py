@@ -1,164 +1,122 @@
-"""The other processes with this log on this machine: each is found by its name, and told what is for a stream that it has.
-
-Names are those of Linux's abstract sockets: nothing is left of them when a process ends, however it ends. Anybody may take
-a name, so each side asks the kernel whose process the other one is before it says or believes anything.
-"""
+"""Requests that are for what another process with this log has: each is handed over to that process, which answers it."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import re
 import socket
-import struct
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
+from tornado.netutil import add_accept_handler
+
+from sqla_realtime.transports.family import ROOM, Door, Family, is_ours
+from sqla_realtime.transports.handover import Handed, give, receive
 from sqla_realtime.transports.line import sent_away
 
-# So many processes may have doors on one port. Any more do without: commands do not find their streams, which begin anew.
-DOORS = 64
-# So many commands may be on their way to siblings at once, and as many on their way from them.
-MOST = 100
+# So many requests may be on their way to siblings at once, and as many on their way from them.
+MOST = ROOM
 # How long one may take, in seconds. A sibling that is stopped answers nothing.
 PATIENCE = 5.0
-PREFIX = "\0sqla-realtime"
-# What a client says of where its stream is: a port, and which of the doors on it.
-VIA = re.compile(r"[0-9]{1,5}\.[0-9]{1,2}")
-DELIVERED = b"1"
-UNKNOWN = b"0"
-
-
-def can_share() -> bool:
-    """Whether this system lets processes share a port, each with its part of the clients, and has such names."""
-    return sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where the siblings of a process reach it: a socket that listens, and what its clients know it by."""
-
-    socket: socket.socket
-    via: str
-
-
-class Family:
-    """The processes of this user with one log, which is told from others by ``log``. Any thread."""
-
-    def __init__(self, log: str) -> None:
-        self._name = f"{PREFIX}/{os.geteuid()}/{hashlib.sha256(log.encode()).hexdigest()[:32]}/"
-
-    def settle(self, port: int) -> Door | None:
-        """A door of this process, which listens on a port; None where all names are taken."""
-        for number in range(DOORS):
-            via = f"{port}.{number}"
-            door = socket.socket(socket.AF_UNIX)
-            try:
-                door.bind(self._name + via)
-                door.listen(MOST)
-            except OSError:
-                door.close()
-            else:
-                door.setblocking(False)
-                return Door(door, via)
-        return None
-
-    def lives_on(self, port: int) -> bool:
-        """Whether one of these processes listens on a port."""
-        for number in range(DOORS):
-            with suppress(OSError):
-                self.reach(f"{port}.{number}").close()
-                return True
-        return False
-
-    def reach(self, via: str) -> socket.socket:
-        """A stream to the process with this door. Raises OSError where there is none, or it is somebody else's."""
-        stream = socket.socket(socket.AF_UNIX)
-        try:
-            stream.setblocking(False)
-            stream.connect(self._name + via)
-            if not is_ours(stream):
-                raise PermissionError("This name is taken by another user's process.")
-        except OSError:
-            stream.close()
-            raise
-        return stream
-
-
-def is_ours(stream: socket.socket) -> bool:
-    """Whether the process at the other end is this user's, by the kernel's word."""
-    _, uid, _ = struct.unpack("iII", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII")))
-    return bool(uid == os.geteuid())
+# What a sibling says that is there and has room.
+WELCOME = b"w"
 
 
 class Siblings:
-    """The commands that pass between this process and its siblings. Loop thread only.
+    """The requests that pass between this process and its siblings. Loop thread only.
 
-    ``largest`` is the size of a body. Nothing that came from a sibling is passed on again.
+    ``largest`` is the size of one, with its headers. Nobody is given a request who has not said that it is there.
     """
 
     def __init__(self, family: Family, door: Door, largest: int) -> None:
         self.via = door.via
         self._family = family
-        self._door = door
         self._largest = largest
-        self._going = self._coming = 0
-        self._server: asyncio.Server | None = None
+        self._going = 0
+        self._accept: Callable[[Handed], None] = Handed.close
+        # Where it is found, each with what ends that once it is looked after; and those who have come and are not done.
+        self._places: dict[socket.socket, Callable[[], None]] = {door.socket: lambda: None}
+        self._coming: set[asyncio.Task[None]] = set()
 
-    async def open(self, deliver: Callable[[str], bool]) -> None:
-        """From now on what siblings pass on is delivered; ``deliver`` answers whether there was somebody to take it."""
+    async def open(self, accept: Callable[[Handed], None]) -> None:
+        """From now on what siblings hand over is accepted."""
+        self._accept = accept
+        for place in self._places:
+            self._places[place] = add_accept_handler(place, self._come)
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._coming += 1
-            try:
-                if self._coming <= MOST and is_ours(writer.get_extra_info("socket")):
-                    await self._answer(reader, writer, deliver)
-            except (OSError, EOFError, TimeoutError, UnicodeDecodeError):
-                pass  # the sibling takes no answer for one that nobody was there
-            finally:
-                self._coming -= 1
-                writer.close()
+    def claim(self, place: str) -> Callable[[], None]:
+        """Be found at one more place, if nobody is, until what this gives is called. Calling it twice changes nothing."""
+        taken = self._family.take(place)
+        if taken is None:
+            return lambda: None
+        self._places[taken] = add_accept_handler(taken, self._come)
+        return lambda: self._leave(taken)
 
-        self._server = await asyncio.start_unix_server(answer, sock=self._door.socket)
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deliver: Callable[[str], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            size = int.from_bytes(await reader.readexactly(4))
-            if size <= self._largest:
-                body = await reader.readexactly(size)
-                writer.write(DELIVERED if deliver(body.decode()) else UNKNOWN)
-                await writer.drain()
-
-    async def pass_on(self, via: str, body: str) -> bool:
-        """Give a command to the sibling with this door; False where it does not know whom it is for, or is not there.
+    async def hand_over(self, place: str, let_go: Callable[[], tuple[socket.socket, bytes]]) -> bool:
+        """Have whoever is at a place answer a request, which is let go of when it is about to; False where nobody is there.
 
         Raises Refused where too many are on their way.
         """
-        if VIA.fullmatch(via) is None or via == self.via:
+        try:
+            way = self._family.reach(place)
+        except OSError:
             return False
-        if self._going >= MOST:
-            raise sent_away()
-        self._going += 1
+        with way:
+            if self._going >= MOST:
+                raise sent_away()
+            self._going += 1
+            try:
+                return await self._offer(way, let_go)
+            finally:
+                self._going -= 1
+
+    async def _offer(self, way: socket.socket, let_go: Callable[[], tuple[socket.socket, bytes]]) -> bool:
+        gone = False
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._ask(via, body.encode())
+                if await asyncio.get_running_loop().sock_recv(way, 1) == WELCOME:
+                    connection, begun = let_go()
+                    gone = True
+                    with connection:
+                        await give(way, connection, begun)
         except (OSError, TimeoutError):
-            return False
-        finally:
-            self._going -= 1
+            pass  # from where it has gone its client learns that nobody is there
+        return gone
 
-    async def _ask(self, via: str, body: bytes) -> bool:
-        reader, writer = await asyncio.open_unix_connection(sock=self._family.reach(via))
-        try:
-            writer.write(len(body).to_bytes(4) + body)
-            return await reader.read(1) == DELIVERED
-        finally:
-            writer.close()
+    def _come(self, way: socket.socket, address: object) -> None:
+        if len(self._coming) >= MOST or not is_ours(way):
+            way.close()
+            return
+        way.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._welcome(way))
+        self._coming.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._coming.discard(task)
+            way.close()
+
+        task.add_done_callback(done)
+
+    async def _welcome(self, way: socket.socket) -> None:
+        with suppress(OSError, EOFError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                way.send(WELCOME)
+                handed = await receive(way, self._largest)
+            self._accept(handed)
+
+    def _leave(self, place: socket.socket) -> None:
+        end = self._places.pop(place, None)
+        if end is not None:
+            end()
+            place.close()
 
     def close(self) -> None:
         """Be found no longer."""
-        if self._server is not None:
-            self._server.close()
+        for place in list(self._places):
+            self._leave(place)
+        for task in self._coming:
+            task.cancel()
+
+    def abandon(self) -> None:
+        """In a forked child: do not stand in the parent's places. The loop, which the parent still uses, must not notice."""
+        for place in self._places:
+            place.close()

@@ -184,6 +184,10 @@ class ScriptedDoorkeeper(Doorkeeper):
             raise Refused(ErrorCode.UNKNOWN_EVENT, "no such event", "a fix")
         return data.upper()
 
+    def meant(self, name: str) -> Sequence[str]:
+        """Names that begin with "alias" are others of the channels that they list."""
+        return name.split("/")[1].split("-") if name.startswith("alias/") else (name,)
+
     async def admit(self, user: Any, channel: str) -> str:
         self.asked.append((user, channel))
         await self._pass(channel)

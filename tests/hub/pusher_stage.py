@@ -42,7 +42,7 @@ class PusherStage:
     def __init__(self, **settings: bool) -> None:
         self.stage = Stage()
         self.offset = 0
-        codec = Pusher(lambda channel: channel.startswith("open"))
+        codec = Pusher(lambda channel: channel.startswith("open"), lambda channel, cls: "alias/open1-open2")
         self.desks = Desks([FakeApp(**settings), FakeApp("other-key", SECRET, "2")], self.publish, codec)
         self.stage.hub.obey = lambda order: self.desks.hear(order) if isinstance(order, Event) else None
 

@@ -11,6 +11,7 @@ import pytest
 
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.pusher_conversation import EVENTS
+from sqla_realtime.protocol.codes import CloseCode
 from tests.hub.pusher_stage import Caller, PusherStage
 from tests.support.virtual import run
 
@@ -304,5 +305,73 @@ def test_what_makes_no_sense_is_told_and_ends_it_in_the_end() -> None:
             client.conversation.receive("nonsense")
         assert client.code == 4400
         assert client.heard()[-1] == ("pusher:error", None, {"code": 4300, "message": "refused"})
+
+    play(scene)
+
+
+def test_who_is_silent_is_asked_however_much_it_is_sent_and_then_closed() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client, answering = stage.client(), stage.client()
+        for caller in (client, answering):
+            await caller.join("open,1")
+            assert caller.names() == [IN]
+        for seconds in range(0, 100, 5):
+            await asyncio.sleep(5)
+            stage.tell("open/1")
+            for caller in (client, answering):
+                caller.conversation.look(asyncio.get_running_loop().time())
+            told = answering.names()
+            if "pusher:ping" in told:
+                await answering.say("pusher:pong")
+            assert told in (["create"], ["create", "pusher:ping"]), seconds
+        assert answering.code is None
+        # After 25 seconds it was asked, once; after 50 it was closed, after 75 not waited for.
+        assert client.code == CloseCode.SLOW_CONSUMER
+        assert client.connection.aborted
+
+    play(scene)
+
+
+def test_who_does_not_answer_is_told_so() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        for seconds in range(0, 60, 5):
+            client.conversation.look(seconds)
+            assert client.code == (4201 if seconds > 50 else None), seconds
+        assert client.names() == ["pusher:ping"]
+
+    play(scene)
+
+
+def test_an_alias_is_another_name_of_all_its_channels() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        await client.join("alias,open1-open2")
+        assert client.names() == [IN]
+        for channel in ("open1", "open2", "open3"):
+            stage.tell(channel)
+        assert client.heard() == [("create", "alias,open1-open2", CREATED)] * 2
+        await client.join("open1")
+        assert client.names() == [IN]
+        stage.tell("open1")
+        assert [channel for _, channel, _ in client.heard()] == ["alias,open1-open2", "open1"]
+        await client.say("pusher:unsubscribe", {"channel": "alias,open1-open2"})
+        for channel in ("open1", "open2"):
+            stage.tell(channel)
+        assert client.heard() == [("create", "open1", CREATED)]
+        assert client.connection.channels == {"open1"}
+
+    play(scene)
+
+
+def test_who_is_in_one_of_an_aliass_channels_by_right_loses_it_with_that() -> None:
+    async def scene(stage: PusherStage) -> None:
+        client = stage.client()
+        await client.join("private-alias,open1-ruled", "7")
+        assert client.names() == [IN]
+        stage.stage.house.recheck("other")
+        assert client.code is None
+        stage.stage.house.recheck("ruled")
+        assert client.code == 4200
 
     play(scene)

@@ -22,7 +22,7 @@ from sqla_realtime.errors import PortInUse
 from sqla_realtime.integrations import asgi
 from sqla_realtime.integrations.asgi import OwnWrites, lifespan
 from sqla_realtime.protocol.codes import CloseCode
-from sqla_realtime.transports.siblings import can_share
+from sqla_realtime.transports.family import can_share
 from tests.support.models import Page, PageOut, Project
 from tests.support.peer import Peer
 from tests.support.scene import PAGES

@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqla_realtime import Commit, Identity, Realtime, anyone, signed_in
 from sqla_realtime.errors import AlreadyInitialised, BadSetting, NotEnabled
 from sqla_realtime.integrations.flask import _Wiring
-from sqla_realtime.transports.siblings import can_share
+from sqla_realtime.transports.family import can_share
 from tests.support.peer import Peer
 from tests.support.scene import Ear, live, refused
 from tests.support.wire import Wire

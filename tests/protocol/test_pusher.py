@@ -12,7 +12,7 @@ from sqla_realtime.protocol import pusher
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from sqla_realtime.protocol.messages import Bye, Error, Joined, Leave, Ping, Pong, Recovered, Reset, Welcome
-from sqla_realtime.protocol.pusher import Pusher
+from sqla_realtime.protocol.pusher import Called, Pusher
 from sqla_realtime.protocol.pusher_messages import Alive
 
 CODEC = Pusher(lambda channel: channel.startswith("open/"))
@@ -59,13 +59,28 @@ def test_a_commit_is_a_message_per_change_and_none_for_its_author() -> None:
 
 
 def test_a_client_hears_of_a_channel_by_every_name_that_it_knows_it_by() -> None:
-    codec = CODEC.naming({"open/1": ["presence-open,1", "open,1"]})
+    names = {"open/1": [Called("presence-open,1"), Called("open,1")]}
+    codec = CODEC.naming(names)
     assert [told["channel"] for told in lines(codec.change(CHANGE))] == ["presence-open,1", "open,1"]
     assert [told["channel"] for told in lines(codec.encode(Reset(("open/1", "x"), "r")))] == [
         "presence-open,1", "open,1", "private-x",
     ]  # fmt: skip
     assert codec.name != CODEC.name
-    assert codec.name == CODEC.naming({"open/1": ["presence-open,1", "open,1"]}).name
+    assert codec.name == CODEC.naming(names).name
+
+
+def test_by_an_alias_come_the_changes_of_classes_that_have_it() -> None:
+    codec = Pusher(lambda channel: True, lambda channel, cls: {"Page": "observer"}.get(cls))
+    other = Change("open/1", "update", "Comment", "1", RECORD, ("title",))
+    alone = codec.naming({"open/1": [Called("observer", "observer")]})
+    both = codec.naming({"open/1": [Called("private-observer", "observer"), Called("open,1")]})
+    assert [told["channel"] for told in lines(alone.change(CHANGE))] == ["observer"]
+    assert alone.change(other) == b""
+    assert [told["channel"] for told in lines(both.change(CHANGE))] == ["private-observer", "open,1"]
+    assert [told["channel"] for told in lines(both.change(other))] == ["open,1"]
+    assert [told["channel"] for told in lines(codec.change(CHANGE))] == ["open,1"]
+    # That rows of some class may have changed concerns all who know the channel.
+    assert [told["channel"] for told in lines(alone.encode(Reset(("open/1",), "r")))] == ["observer"]
 
 
 def test_a_reset_and_the_loss_of_a_channel() -> None:
@@ -87,7 +102,7 @@ def test_errors_and_goodbyes() -> None:
     assert json.loads(told["data"]) == {"type": "AuthError", "error": "No.", "status": 403}
     assert CODEC.encode(Bye(4001, "unknown-app")) == (b'{"event":"pusher:error","data":{"code":4001,"message":"unknown-app"}}')
     assert CODEC.encode(Bye(4200, "reconnect")) == b""
-    assert CODEC.closes(CloseCode.RESTARTING) == 4200
+    assert CODEC.closes(CloseCode.RESTARTING) == 4101
 
 
 def test_what_is_said_by_name() -> None:

@@ -15,7 +15,7 @@ import pytest
 from sqla_realtime.errors import PortInUse, PortOfSibling
 from sqla_realtime.server import port as ports
 from sqla_realtime.server.port import Place, listen, take
-from sqla_realtime.transports.siblings import PREFIX, Family, can_share
+from sqla_realtime.transports.family import PREFIX, Family, can_share
 from tests.support.processes import free_ports
 
 HOST = "127.0.0.1"

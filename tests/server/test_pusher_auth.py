@@ -9,11 +9,13 @@ import time
 import pytest
 
 from sqla_realtime.hub.doors import Guest, Handshake, Refused
+from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application
 from sqla_realtime.server.pusher_auth import Authoriser
 from sqla_realtime.server.tokens import sign
 from sqla_realtime.settings import PusherApp, Settings
+from tests.support.models import Account, AccountOut, Page, PageOut
 
 SECRET = "s" * 32
 APP = PusherApp(key="key", secret="a secret of the application", id="1")  # noqa: S106
@@ -54,3 +56,17 @@ def test_a_rule_that_lets_anybody_in_signs_for_nobody_too() -> None:
     assert set(asyncio.run(auth.channel(Handshake(), None, "1.2", "private-open"))) == {"auth"}
     with pytest.raises(Refused):
         asyncio.run(auth.user(Handshake(), None, "1.2"))
+
+
+def test_an_alias_is_signed_for_whoever_may_join_all_that_it_stands_for() -> None:
+    registry, allowed = Registry(), {"pages": True, "accounts": True}
+    for model, schema, channel in ((Page, PageOut, "pages"), (Account, AccountOut, "accounts")):
+        registry.publish(Publication(model, schema, channel, alias="observer"))
+        registry.rule(channel, lambda user, channel=channel: allowed[channel])
+    auth = authoriser(registry)
+    assert asyncio.run(auth.channel(Handshake(), token("7"), "1.2", "private-observer"))
+    for channel in allowed:
+        allowed[channel] = False
+        with pytest.raises(Refused):
+            asyncio.run(auth.channel(Handshake(), token("7"), "1.2", "private-observer"))
+        allowed[channel] = True

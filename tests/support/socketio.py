@@ -17,7 +17,7 @@ from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.protocol.juggernaut import packets
 from sqla_realtime.server.broadcaster import Broadcaster
-from sqla_realtime.transports.juggernaut.mailbox import Mailbox
+from sqla_realtime.transports.mailbox import Mailbox
 from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.scene import eventually
 from tests.support.web import ask
@@ -44,7 +44,7 @@ class Site:
         realtime.enable(self.sessions)
         realtime.metadata.create_all(engine)
         with self.sessions.begin() as session:
-            session.add(Project(id=1))
+            session.merge(Project(id=1))
         realtime.start()
 
     @property

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_realtime import Realtime
-from sqla_realtime.transports.siblings import can_share
+from sqla_realtime.transports.family import can_share
 from tests.support.databases import new_engine
 from tests.support.guest import Guest
 from tests.support.models import Page, PageOut

@@ -13,7 +13,8 @@ from werkzeug.serving import make_server
 
 from sqla_realtime import Realtime
 from tests.support.browser import chromium
-from tests.support.pusher_site import Site
+from tests.support.processes import free_ports
+from tests.support.pusher_site import MODULES, Site
 from tests.transports.pusher.test_socket import APP
 
 pytestmark = pytest.mark.browser
@@ -133,3 +134,67 @@ def test_laravel_echo(site: Site, url: str, browser: Browser) -> None:
     await_(ann, "private", "Page")
     for page in (ann, bob):
         page.context.close()
+
+
+# Each makes requests in a way of its own, into which laravel-echo puts the window's name when it is made.
+WAYS = {
+    "axios/dist/axios.js": 'axios.post("/write")',
+    "jquery/dist/jquery.js": 'jQuery.post("/write")',
+    "@hotwired/turbo/dist/turbo.es2017-umd.js": """(() => {
+        const form = document.body.appendChild(document.createElement("form"))
+        form.method = "POST"
+        form.action = "/write"
+        form.requestSubmit()
+    })()""",
+}
+INTERCEPTING = """
+port => {
+    window.heard = []
+    window.echo = new (Echo.default ?? Echo)({broadcaster: "reverb", key: "app-key", wsHost: "127.0.0.1", wsPort: port,
+        forceTLS: false, enabledTransports: ["ws"]})
+    echo.channel("projects,1,pages")
+    echo.connector.pusher.channel("projects,1,pages").bind_global((event, data) => heard.push([event, data?.id]))
+}
+"""
+
+
+def test_laravel_echo_says_which_window_writes(site: Site, url: str, browser: Browser) -> None:
+    writer, other = (browser.new_context().new_page() for _ in range(2))
+    for page in (writer, other):
+        page.goto(url)
+        for script in WAYS:
+            page.add_script_tag(path=MODULES / script)
+        page.evaluate(INTERCEPTING, site.realtime.port)
+        await_(page, "pusher:subscription_succeeded")
+    for number, way in enumerate(WAYS.values(), 1):
+        writer.evaluate(way)
+        await_(other, "create", str(number))
+    site.write()
+    await_(writer, "create", "4")
+    assert writer.evaluate("heard.filter(([event]) => event === 'create').length") == 1, "its own commits came back"
+    for page in (writer, other):
+        page.context.close()
+
+
+# No transport is chosen, and nobody listens where its WebSocket is to go.
+DEFAULT = """
+([port, nobody]) => {
+    window.heard = []
+    window.pusher = new Pusher("app-key", {cluster: "", wsHost: "127.0.0.1", wsPort: nobody, wssPort: nobody,
+        httpHost: "127.0.0.1", httpPort: port, forceTLS: false})
+    pusher.subscribe("projects,1,pages").bind_global((event, data) => heard.push([event, data?.id]))
+}
+"""
+
+
+def test_where_no_websocket_gets_through_pusher_js_falls_back(site: Site, url: str, browser: Browser) -> None:
+    page = browser.new_context().new_page()
+    page.clock.install()  # it waits for five seconds before it tries anything else
+    page.goto(url)
+    page.evaluate(DEFAULT, [site.realtime.port, free_ports(1)[0]])
+    page.clock.run_for(6000)
+    await_(page, "pusher:subscription_succeeded")
+    assert page.evaluate("pusher.connection.connection.transport.name") == "xhr_streaming"
+    site.write()
+    await_(page, "create", "1")
+    page.context.close()

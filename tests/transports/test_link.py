@@ -178,7 +178,7 @@ async def test_a_client_that_answers_nothing_is_cut(scene: Make) -> None:
     made = scene(ping_interval=0.2)
     with Wire(made.port) as wire:
         hello(wire)
-        assert ending_of_silence(wire) == (1000, b"ping timed out")
+        assert ending_of_silence(wire) == (1000, b"ping-timed-out")
 
 
 def ending_of_silence(wire: Wire) -> tuple[int, bytes]:

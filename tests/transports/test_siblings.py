@@ -1,4 +1,4 @@
-"""Two processes' worth of servers: a command reaches the stream that it is for, and nobody who is not one of the family."""
+"""Two processes' worth of servers: a request reaches the one that it is for, and nobody who is not one of the family."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import pytest
 from sqlalchemy import Engine
 
 from sqla_realtime import Realtime
+from sqla_realtime.transports import family as families
 from sqla_realtime.transports import siblings
-from sqla_realtime.transports.siblings import Family, Siblings, can_share
+from sqla_realtime.transports.family import Family, can_share
+from sqla_realtime.transports.siblings import Siblings
 from tests.support.carriers import EventsPeer, PollPeer
 from tests.support.databases import sqlite_engine
 from tests.support.models import Base
@@ -138,45 +141,54 @@ async def test_another_users_process_is_told_nothing_and_not_believed(scenes: Ma
         assert listening is not None
         user = os.geteuid()
         with listening.socket:
-            monkeypatch.setattr(siblings.os, "geteuid", lambda: user + 1)
+            monkeypatch.setattr(families.os, "geteuid", lambda: user + 1)
             assert await send(here, peer.connection, listening.via, PING) == GONE
             took, _ = listening.socket.accept()
             with took:
                 assert took.recv(100) == b"", "something was said to it"
             stream = socket.socket(socket.AF_UNIX)
             stream.connect(having(here)._family._name + via)
-            assert await asyncio.to_thread(answer_to, stream, peer.connection) == b""
+            assert await asyncio.to_thread(said_to, stream) == b"", "it was made welcome"
 
 
-def answer_to(stream: socket.socket, connection: str, size: int = 0) -> bytes:
-    """What a door says to a command of a size."""
-    body = json.dumps({"connection": connection, "messages": [PING]}).encode().ljust(size)
+def said_to(stream: socket.socket, data: bytes = b"", *sockets: socket.socket) -> bytes:
+    """What a door says to whoever comes with these."""
     with stream:
         stream.settimeout(20)
-        try:
-            stream.sendall(len(body).to_bytes(4) + body)
-            return stream.recv(100)
-        except ConnectionError:
-            return b""
+        heard = b""
+        with suppress(ConnectionError):
+            heard = stream.recv(1)
+            if data:
+                socket.send_fds(stream, [data], [each.fileno() for each in sockets])
+            stream.shutdown(socket.SHUT_WR)
+            heard += stream.recv(100)
+        return heard
 
 
 @live
-async def test_what_is_no_command_is_no_matter(scenes: Make) -> None:
-    here, there = scenes(max_body=1000), scenes(max_body=1000)
+async def test_what_is_no_request_is_no_matter(scenes: Make) -> None:
+    here, there = scenes(), scenes()
+    most, (mine, given) = having(there)._largest, socket.socketpair()
+    request = b"GET /realtime/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    size = len(request).to_bytes(4)
     async with EventsPeer(there.port) as peer:
         via = (await peer.hello())["via"]
-        for size, answer in [(1000, b"1"), (1001, b"")]:
-            assert await asyncio.to_thread(answer_to, having(here)._family.reach(via), peer.connection, size) == answer
-        for said in (b"", b"\0", b"\0\0\0\2[]", b"\0\0\0\1\xff", b"\0\0\3\xe9", b"\xff\xff\xff\xff"):
-            stream = having(here)._family.reach(via)
-            stream.setblocking(True)
-            with stream:
-                stream.sendall(said)
-                stream.shutdown(socket.SHUT_WR)
-                stream.settimeout(20)
-                assert await asyncio.to_thread(stream.recv, 100) in (b"", b"0")
+        with mine, given:
+            for data, sockets in [
+                (b"", []),
+                (size + request, []),
+                (size[:3], [given]),
+                (size + request[:-1], [given]),
+                ((most + 1).to_bytes(4) + request, [given]),
+            ]:
+                stream = having(here)._family.reach(via)
+                assert await asyncio.to_thread(said_to, stream, data, *sockets) == b"w"
+                with pytest.raises(BlockingIOError):
+                    mine.recv(1, socket.MSG_DONTWAIT)
+            given.close()
+            assert mine.recv(1) == b"", "somebody has kept it"
         assert await send(here, peer.connection, via, PING) == (204, None)
-        await eventually(lambda: having(there)._coming == having(here)._going == 0)
+        await eventually(lambda: not having(there)._coming and having(here)._going == 0)
 
 
 @live
@@ -197,22 +209,31 @@ async def test_a_process_that_does_not_answer_is_not_waited_for(scenes: Make, mo
 @live
 async def test_no_more_come_in_than_there_is_room_for(scenes: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = scenes(), scenes()
-    monkeypatch.setattr(having(there), "_coming", siblings.MOST)
     async with EventsPeer(there.port) as peer:
         via = (await peer.hello())["via"]
-        assert await send(here, peer.connection, via, PING) == GONE
-        monkeypatch.setattr(having(there), "_coming", 0)
+        monkeypatch.setattr(siblings, "MOST", 1)
+        with having(here)._family.reach(via):
+            await eventually(lambda: len(having(there)._coming) == 1)
+            assert await send(here, peer.connection, via, PING) == GONE
+        await eventually(lambda: not having(there)._coming)
         assert await send(here, peer.connection, via, PING) == (204, None)
 
 
-def test_there_are_so_many_doors() -> None:
-    family = Family(f"nobody's {os.getpid()}")
-    assert not family.lives_on(8765)
-    doors = [family.settle(8765) for _ in range(siblings.DOORS + 1)]
-    assert doors.pop() is None
-    assert len({door.via for door in doors if door is not None}) == siblings.DOORS
-    for door in doors:
-        assert door is not None
-        assert family.lives_on(8765)
-        door.socket.close()
-    assert not family.lives_on(8765)
+@live
+async def test_a_place_is_had_until_it_is_left_and_not_by_a_forked_child() -> None:
+    kin = Family(f"nobody's {os.getpid()}")
+    door = kin.settle(1)
+    assert door is not None
+    having = Siblings(kin, door, 100)
+    leave = having.claim("s/1")
+    having.claim("s/1")()  # it is had already, and stays so
+    kin.reach("s/1").close()
+    leave()
+    leave()
+    with pytest.raises(OSError, match="refused"):
+        kin.reach("s/1")
+    having.claim("s/1")
+    having.abandon()
+    for place in ("s/1", door.via):
+        with pytest.raises(OSError, match="refused"):
+            kin.reach(place)

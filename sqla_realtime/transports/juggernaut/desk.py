@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.protocol.juggernaut import Juggernaut, Label, label
@@ -11,20 +12,23 @@ from sqla_realtime.protocol.v1_messages import CONNECTION
 from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.transports.juggernaut.gone import Gone
-from sqla_realtime.transports.juggernaut.mailbox import Mailbox
-from sqla_realtime.transports.juggernaut.talk import Reader, Talk
+from sqla_realtime.transports.juggernaut.talk import PollReader, Reader, Talk
 from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.mailbox import Mailbox
+from sqla_realtime.transports.sessions import Sessions
 
 TRANSPORTS = "websocket,xhr-polling,jsonp-polling"
+# Where a session is known, as its name ends.
+_VIA = re.compile(r".*-([0-9]{1,5})-([0-9]{1,2})")
 
 
 class Desk:
-    """Loop thread only. ``boxes`` are the mailboxes of who polls, by session id."""
+    """Loop thread only. ``sessions`` are those of who polls."""
 
     def __init__(self, lobby: Lobby, aliases: Aliases) -> None:
         self.lobby = lobby
         self.codec = Juggernaut(self._label)
-        self.boxes: dict[str, Mailbox] = {}
+        self.sessions = Sessions(lobby, via_of)
         self._gone = Gone(lobby.house.hub)
         self._aliases = aliases
         self._labels: dict[Publication, Label] = {}
@@ -34,6 +38,8 @@ class Desk:
     def handshake(self) -> str:
         """The text that a client begins with: its session, how often it hears something, and when it gives up otherwise."""
         session = self.reader().id
+        if self.lobby.siblings is not None:
+            session += "-" + self.lobby.siblings.via.replace(".", "-")
         if len(self._expected) >= self.lobby.settings.unadmitted:
             del self._expected[next(iter(self._expected))]
         self._expected[session] = None
@@ -48,7 +54,7 @@ class Desk:
 
     def reader(self) -> Reader:
         """A connection on a stream."""
-        return Reader(self.codec, self.lobby, self._gone)
+        return Reader(self.codec, self.lobby.settings.queue_bytes, self._gone)
 
     def talk(self, reader: Reader, handshake: Handshake) -> Talk:
         """The conversation of a connection that has just been made."""
@@ -60,18 +66,9 @@ class Desk:
 
     def open(self, session: str, handshake: Handshake) -> Mailbox:
         """A session begins to be polled."""
-        box = Mailbox(self.codec, self.lobby, self._gone)
+        box = PollReader(self.codec, self.lobby.settings.queue_bytes, self._gone)
         talk = self.talk(box, handshake)
-
-        def over() -> None:
-            if self.boxes.get(session) is box:
-                del self.boxes[session]
-                self.lobby.leave(talk)
-                talk.end()
-
-        box.over, box.receive = over, talk.receive
-        self.boxes[session] = box
-        self.lobby.enter(talk, None)
+        self.sessions.open(session, talk, box)
         self.begin(talk, session)
         return box
 
@@ -83,6 +80,12 @@ class Desk:
         if publication not in self._labels:
             self._labels[publication] = label_of(publication, name)
         return self._labels[publication]._replace(channel=name)
+
+
+def via_of(session: str) -> str | None:
+    """Which process has handed out a session, None where its name does not say."""
+    found = _VIA.fullmatch(session)
+    return None if found is None else ".".join(found.groups())
 
 
 def label_of(publication: Publication, name: str) -> Label:

@@ -12,17 +12,16 @@ from urllib.parse import parse_qs
 from tornado.iostream import IOStream
 
 from sqla_realtime.hub.doors import Handshake, Refused
-from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
-from sqla_realtime.protocol.juggernaut import DISCONNECT, NO_SESSION, packets, payload
+from sqla_realtime.protocol.juggernaut import DISCONNECT, NO_SESSION, NOOP, packets, payload
 from sqla_realtime.schema.aliases import Aliases
-from sqla_realtime.transports.gated import BodyHandler
 from sqla_realtime.transports.handshake import origin_of
 from sqla_realtime.transports.juggernaut.desk import Desk
-from sqla_realtime.transports.juggernaut.mailbox import Mailbox
 from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.link import Link
 from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.mailbox import Mailbox
+from sqla_realtime.transports.sessions import SessionHandler
 from sqla_realtime.transports.websocket import SocketHandler
 
 _SESSION = r"([A-Za-z0-9_-]{1,80})"
@@ -31,9 +30,9 @@ _SESSION = r"([A-Za-z0-9_-]{1,80})"
 class JuggernautSocketHandler(SocketHandler):
     """The WebSocket of a session. Like every other one it is let in by its cookie; the session is no more than its name."""
 
-    def initialize(self, lobby: Lobby, **parts: Desk) -> None:
-        super().initialize(lobby)
-        self._desk = parts["desk"]
+    def initialize(self, desk: Desk) -> None:  # type: ignore[override]
+        super().initialize(desk.lobby)
+        self._desk = desk
 
     @property
     def place(self) -> str:
@@ -51,12 +50,12 @@ class JuggernautSocketHandler(SocketHandler):
         self._desk.begin(talk, session)
 
 
-class _PlainHandler(BodyHandler):
+class _PlainHandler(SessionHandler):
     """Answers with text, or with a script where one asks."""
 
-    def initialize(self, lobby: Lobby, **parts: Desk) -> None:
-        super().initialize(lobby)
-        self._desk = parts["desk"]
+    def initialize(self, desk: Desk) -> None:  # type: ignore[override]
+        super().initialize(desk.sessions)
+        self._desk = desk
 
     @property
     def place(self) -> str:
@@ -108,46 +107,41 @@ class PollHandler(_PlainHandler):
     """xhr-polling: a GET waits for what comes, a POST brings what the client says. Who knows a session speaks for it."""
 
     async def get(self, session: str) -> None:
-        box = self._desk.boxes.get(session)
-        if box is None and self._desk.expects(session):
-            try:
+        try:
+            if self._desk.expects(session):
                 await self.line_up()
-                box = self._open(session)
-            except Refused as refused:
-                self.refuse(refused)
-                return
+                box: Mailbox | None = self._open(session)
+            else:
+                box = await self.find(session)
+        except Refused as refused:
+            self.refuse(refused)
+            return
         if box is None:
             self.answer([NO_SESSION])
             return
-        settings = self._lobby.settings
-        lines = await box.collect(min(settings.poll_wait, settings.ping_interval))
-        self.answer(lines)
+        lines = await self.take(box, self.patience)
+        self.answer([*(lines or []), *([] if box.close_code is None else [NO_SESSION])] or [NOOP])
+        box.pause(self)
 
     def answer(self, lines: list[bytes]) -> None:
         self.say(payload(lines))
 
-    def said(self) -> str:
-        """What was posted. Raises Refused."""
-        return self.body()
+    def packets(self, body: str) -> list[str]:
+        return packets(body)
 
-    def post(self, session: str) -> None:
+    async def post(self, session: str) -> None:
         try:
-            texts = packets(self.said())
-            if len(texts) > self._lobby.settings.max_messages:
-                raise Refused(ErrorCode.TOO_MANY_MESSAGES, "A body may not have so many packets.")
-        except BadMessage as bad:
-            self.refuse(Refused(bad.code, bad.message))
-            return
+            said = self.posted()
+            box = await self.find(session)
         except Refused as refused:
             self.refuse(refused)
             return
-        box = self._desk.boxes.get(session)
         if box is None:
             self.answer([NO_SESSION])
             return
-        for text in texts:
+        for text in said:
             if text.startswith(DISCONNECT.decode()):
-                box.over()
+                box.end()
                 break
             box.receive(text)
         self.say("1")
@@ -190,7 +184,7 @@ def routes(lobby: Lobby, aliases: Aliases) -> list[Any]:
     """The routes, none where there is no alias."""
     if not aliases:
         return []
-    parts = {"lobby": lobby, "desk": Desk(lobby, aliases)}
+    parts = {"desk": Desk(lobby, aliases)}
     return [
         (r"/socket\.io/1/?", HandshakeHandler, parts),
         (rf"/socket\.io/1/websocket/{_SESSION}", JuggernautSocketHandler, parts),

@@ -13,7 +13,7 @@ from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.messages import ClientMessage, ServerMessage, Snapshot, Subscribe, Unsubscribe
 from sqla_realtime.transports.again import ask_again
 from sqla_realtime.transports.juggernaut.gone import Gone
-from sqla_realtime.transports.lobby import Lobby
+from sqla_realtime.transports.mailbox import Mailbox
 from sqla_realtime.transports.pump import Pump
 
 
@@ -23,17 +23,12 @@ class Reader(Pump):
     A client that comes back does not say so, so everybody is told of the rows that are gone before those that are there.
     """
 
-    __slots__ = ("_gone", "_lobby", "again")
+    __slots__ = ("_gone", "again")
 
-    def __init__(self, codec: Codec, lobby: Lobby, gone: Gone) -> None:
-        super().__init__(codec, lobby.settings.queue_bytes)
-        self._lobby = lobby
+    def __init__(self, codec: Codec, budget: int, gone: Gone) -> None:
+        super().__init__(codec, budget)
         self._gone = gone
         self.again: Callable[[Sequence[str]], None] = lambda channels: None
-
-    def send(self, data: bytes) -> None:
-        if data:
-            super().send(data)
 
     def tell(self, message: ServerMessage) -> None:
         if isinstance(message, Snapshot):
@@ -47,6 +42,10 @@ class Reader(Pump):
         if lines := b"\n".join(filter(None, gone)):
             self.settle()
             self.send(lines)
+
+
+class PollReader(Reader, Mailbox):
+    """One that polls."""
 
 
 class Talk(Conversation):

@@ -15,7 +15,8 @@ from sqla_realtime.transports.pusher.api import (
     UsersHandler,
 )
 from sqla_realtime.transports.pusher.socket import PusherSocketHandler
-from sqla_realtime.transports.pusher.xhr import Sessions, XhrHandler, XhrSendHandler, XhrStreamingHandler
+from sqla_realtime.transports.pusher.xhr import XhrHandler, XhrSendHandler, XhrStreamingHandler
+from sqla_realtime.transports.sessions import Sessions
 
 
 def routes(lobby: Lobby, desks: Desks) -> list[tuple[str, type, dict[str, Any]]]:
@@ -38,10 +39,14 @@ def routes(lobby: Lobby, desks: Desks) -> list[tuple[str, type, dict[str, Any]]]
         f"{app}{terminate}": TerminateHandler,
         terminate: TerminateHandler,  # as the library for Python has it
     }
-    over_xhr: dict[str, type] = {"xhr": XhrHandler, "xhr_streaming": XhrStreamingHandler, "xhr_send": XhrSendHandler}
+    sessions = {"sessions": Sessions(lobby)}
+    over_xhr: dict[str, tuple[type, dict[str, Any]]] = {
+        "xhr": (XhrHandler, {**sessions, "desks": desks}),
+        "xhr_streaming": (XhrStreamingHandler, {**sessions, "desks": desks}),
+        "xhr_send": (XhrSendHandler, sessions),
+    }
     session = "/pusher/app/(?P<key>[^/]+)/(?P<session>[0-9]{1,4}/[0-9a-z]{1,32})"
-    sessions = {"sessions": Sessions(lobby, desks)}
     return [
         *((path, handler, parts) for path, handler in paths.items()),
-        *((f"{session}/{path}", handler, sessions) for path, handler in over_xhr.items()),
+        *((f"{session}/{path}", *handler) for path, handler in over_xhr.items()),
     ]

@@ -8,12 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from sqla_realtime import Realtime, anyone, signed_in
 from sqla_realtime.protocol.codes import CloseCode
+from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.node_pusher import Node
+from tests.support.processes import free_ports
 from tests.support.scene import Scene, live
+from tests.support.wire import Wire
+from tests.transports.test_link import ending_of_silence
 
 Make = Callable[..., Scene]
 APP = {"key": "app-key", "secret": "a secret of the application", "id": "1", "client_events": True}
@@ -22,6 +29,13 @@ var pusher = new Pusher("app-key", options(%d))
 pusher.connection.bind("state_change", ({current}) => say(current, pusher.connection.socket_id))
 var pages = pusher.subscribe("projects,1,pages")
 pages.bind_global((name, data) => say(name, data))
+"""
+# As docs/pusher.md advises.
+BACK = """
+var hasty = new Pusher("app-key", {...options(%d), unavailableTimeout: 300})
+hasty.connection.bind("state_change", ({current}) => say("hasty", current))
+hasty.connection.bind("connecting_in", seconds => say("hasty", seconds))
+hasty.connection.bind("unavailable", () => { hasty.disconnect(); hasty.connect() })
 """
 OTHER = """
 pusher.unsubscribe("projects,1,pages")
@@ -66,6 +80,52 @@ def test_pusher_js_hears_commits_and_comes_back(scene: Make) -> None:
         assert [words[0] for words in node.words].count("create") == 2
 
 
+def test_pusher_js_comes_back_when_the_server_does(scene: Make) -> None:
+    made = scene(pusher=[APP], port=free_ports(1)[0])
+    with Node() as node:
+        node.run(BACK % made.port)
+        node.until(lambda words: words == ["hasty", "connected"])
+        made.realtime.stop()
+        # Not at once: what finds no server keeps it waiting for fifteen seconds.
+        node.until(lambda words: words == ["hasty", 1])
+        node.until(lambda words: words == ["hasty", "unavailable"])
+        made.realtime.start()
+        node.until(lambda words: words == ["hasty", "connected"])
+
+
+# A handler as in Spine's guide, on Pusher.
+OBSERVER = """
+var guide = new Pusher("app-key", options(%d))
+for (const channel of ["observer", "members"])
+    guide.subscribe(channel).bind("pusher:subscription_error", ({status}) => say("refused", channel, status))
+guide.channel("observer").bind("pusher:subscription_succeeded", () => say("observes"))
+for (const type of ["create", "update", "destroy"])
+    guide.channel("observer").bind(type, ({id, class: name, record}) => say(type, name, id, record))
+"""
+
+
+@pytest.mark.parametrize("alias", ["observer", "/observer"])
+def test_an_alias_is_a_channel(realtime: Callable[..., Realtime], sqlite: Engine, alias: str) -> None:
+    made = realtime(pusher=[APP])
+    made.publish(Page, schema=PageOut, channel="pages", join=anyone, alias=alias)
+    made.publish(Account, schema=AccountOut, channel="pages")
+    made.publish(Account, schema=AccountOut, channel="accounts", join=anyone, alias="members")
+    made.publish(Page, schema=PageOut, channel="club", join=signed_in, alias="members")
+    sessions = sessionmaker(sqlite)
+    made.enable(sessions)
+    made.start()
+    with Node() as node:
+        node.run(OBSERVER % made.port)
+        node.until("observes")
+        assert node.until("refused")[1:] == ["members", 403], "one of its channels is not for anyone"
+        with sessions.begin() as session:
+            session.add_all([Project(id=1), Account(id=1, balance=1), Page(id=7, project_id=1, title="one")])
+        with sessions.begin() as session:
+            session.delete(session.get_one(Page, 7))
+        assert node.until("create")[1:3] == ["Page", "7"], "a class without the alias came by it"
+        assert node.until("destroy")[1:3] == ["Page", "7"]
+
+
 async def closed(port: int, path: str) -> tuple[list[Any], int, str]:
     """What is said to a client until it is closed."""
     said = []
@@ -96,7 +156,24 @@ async def test_a_restart_is_a_close_code_too(scene: Make) -> None:
         await socket.recv()
         await asyncio.to_thread(made.realtime.stop)
         await socket.wait_closed()
-    assert (socket.close_code, socket.close_reason) == (4200, "reconnect")
+    assert (socket.close_code, socket.close_reason) == (4101, "restarting")
+
+
+@live
+async def test_who_answers_no_ping_is_closed(scene: Make) -> None:
+    """The library under it may still answer those of WebSockets."""
+    made = scene(pusher=[APP], ping_interval=0.2)
+    said, code, reason = await closed(made.port, "/app/app-key?protocol=7")
+    assert {each["event"] for each in said} == {"pusher:connection_established", "pusher:ping"}
+    assert (code, reason) == (4201, "pong-missing")
+
+
+@live
+async def test_who_answers_no_ping_of_a_websocket_is_told_the_same(scene: Make) -> None:
+    made = scene(pusher=[APP], ping_interval=0.2)
+    with Wire(made.port) as wire:
+        assert wire.ask("/app/app-key?protocol=7", Sec_WebSocket_Protocol=None).status == 101
+        assert ending_of_silence(wire) == (4201, b"pong-missing")
 
 
 @live
