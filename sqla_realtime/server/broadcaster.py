@@ -15,6 +15,7 @@ from tornado.web import Application as Routes
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Commit, Event, Order, Position
+from sqla_realtime.hub.company import Company
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
@@ -68,7 +69,7 @@ class Broadcaster:
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
         archive = DatabaseArchive(registry, settings, application, self._readers)
-        house = House(
+        self.house = house = House(
             hub=self.hub,
             snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
             doorkeeper=ApplicationDoorkeeper(registry, settings, application, self._askers),
@@ -80,8 +81,8 @@ class Broadcaster:
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
         )
         self.hub.obey = self._obey
-        self.house = house
-        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open))
+        self._company = Company(self._enter if broker.shared else None, settings.presence_lease)
+        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open), self._company)
         self._webhooks = webhooks(self._desks, house.tally)
         gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
         self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
@@ -95,9 +96,11 @@ class Broadcaster:
 
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):
-            self._desks.hear(order)
+            if not self._company.hear(order):
+                self._desks.hear(order)
             return
         if order is None:
+            self._company.missed()
             self._desks.missed()
         if self._broker.shared:
             self.house.obey(order)
@@ -131,6 +134,7 @@ class Broadcaster:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())
+        self._company.open()
         if self._siblings is not None:
             await self._siblings.open(partial(deliver, self._lobby))
         self._server.add_sockets(sockets)
@@ -145,6 +149,7 @@ class Broadcaster:
                 await self._lobby.dismiss(CloseCode.RESTARTING)
                 await self._lobby.emptied()
         self._lobby.drop()
+        await self._company.close()
         await self._server.close_all_connections()
         for task in self._tasks:
             task.cancel()

@@ -26,6 +26,7 @@ class FakeApp:
     id: str = ID
     client_events: bool = True
     subscription_count: bool = False
+    watchlists: bool = False
     webhook: str | None = None
 
 
@@ -110,8 +111,8 @@ class Caller:
                 data["channel_data"] = member
         await self.say("pusher:subscribe", data)
 
-    async def sign_in(self, user: str, *, secret: str = SECRET) -> None:
-        data = json.dumps({"id": user})
+    async def sign_in(self, user: str, *, secret: str = SECRET, **more: Any) -> None:
+        data = json.dumps({"id": user} | more)
         signature = pusher_signatures.sign(secret, pusher_signatures.user(self.connection.id, data))
         await self.say("pusher:signin", {"auth": f"{KEY}:{signature}", "user_data": data})
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.presence import Presence
-from sqla_realtime.hub.pusher import Desk, Desks, Person, person_in
+from sqla_realtime.hub.pusher import Desk, Desks
 from tests.hub.pusher_stage import FakeApp, PusherStage
 from tests.hub.test_pusher_conversation import IN, play
 
@@ -113,29 +111,3 @@ def test_desks_are_found_by_key_and_by_id() -> None:
     assert isinstance(desk, Desk)
     assert desks.of_key("app-key") is desks.of_id("1") is desk
     assert desks.of_key("1") is desks.of_id("app-key") is None
-
-
-@pytest.mark.parametrize(
-    ("data", "person"),
-    [
-        ('{"user_id":"7"}', Person("7")),
-        ('{"user_id":7,"user_info":{"a":1}}', Person("7", {"a": 1})),
-        ('{"user_id":"7","expires":5.5}', Person("7", None, 5.5)),
-        ('{"user_id":"Zoë O."}', Person("Zoë O.")),
-    ],
-)
-def test_whom_data_speaks_of(data: str, person: Person) -> None:
-    assert person_in(data, "user_id") == person
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        "", "x", "[]", "{}", '{"user_id":true}', '{"user_id":null}', '{"user_id":""}', '{"user_id":"\\ud800"}',
-        '{"user_id":"a\\nb"}', '{"user_id":"' + "x" * 129 + '"}', "[" * 100_000,
-        '{"user_id":"7","expires":"x"}',
-    ],
-)  # fmt: skip
-def test_of_whom_it_does_not(data: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        person_in(data, "user_id")
