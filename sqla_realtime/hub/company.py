@@ -21,12 +21,12 @@ from sqla_realtime.protocol.reports import REPORTS, Fact, Key, Report, read, spe
 # How long after a process was killed, at most, what it had is still taken for being there, in seconds.
 LEASE = 30.0
 # So many seconds are between two reports, and so many bytes and facts are in one, roughly.
-PACE = 0.5
+PACE = 1.0
 SIZE = 128 * 1024
 FACTS = 2000
 EACH = 50
 # What a report says because it is time to.
-DUE = ("asks", "beats", "ends")
+DUE = ("asks", "beats")
 # How long a process that ends waits for its last report to be in the log, in seconds.
 PARTING = 1.0
 
@@ -106,6 +106,8 @@ class Company:
         """The next event in the log; whether it was a report, or passed for one."""
         if event.app != REPORTS:
             return False
+        if not self._realms:
+            return True
         try:
             report = read(event.data, self._realms)
         except ValueError:
@@ -133,11 +135,13 @@ class Company:
             if timer is not None:
                 timer.cancel()
         if self._publish is not None and (self._here or self._untold):
-            self._due.add("ends")
             with suppress(TimeoutError):
                 async with asyncio.timeout(PARTING):
-                    while self._due or self._untold:
-                        await asyncio.wait([self._written or self._speak()])
+                    if self._written is not None:
+                        await asyncio.wait([self._written])
+                    await asyncio.wait([self._speak()])
+                    while self._untold:
+                        await asyncio.wait([self._speak()])
 
     def _repeat(self) -> None:
         self._untold.update(dict.fromkeys([*self._here, *self.parts.own()]))
@@ -193,12 +197,11 @@ class Company:
             facts[key] = fact = self._here.get(key)
             size += sum(map(len, key)) + len(str(fact)) + EACH
         last = not self._untold
-        due = {flag for flag in self._due if last or flag != "ends"}
         answers = sorted(self._asked) if last else []
-        self._due -= due
         self._asked.difference_update(answers)
-        flags = dict.fromkeys(due, True)
-        return Report(facts, answers, knows=self.parts.knows, empty=last and not self._here, **flags)
+        flags = {"knows": self.parts.knows, "empty": last and not self._here, "ends": self._closed}
+        due, self._due = dict.fromkeys(self._due, True), set()
+        return Report(facts, answers, **flags, **due)
 
     def _said(self, report: Report, written: asyncio.Future[Any]) -> None:
         """A report is in the log, or nobody knows whether it is."""

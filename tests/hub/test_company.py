@@ -430,6 +430,12 @@ def test_where_there_is_nobody_to_be_told_of_nothing_is_asked() -> None:
         idle = Company(log.publish)
         idle.open()
         idle.missed()
+        a = Process(log)
+        a.join("ann")
+        await asyncio.sleep(1)
+        assert all(idle.hear(event) for event in log.written)
+        a.killed()
+        log.written.clear()
         await asyncio.sleep(1000)
         await idle.close()
         assert log.written == []
