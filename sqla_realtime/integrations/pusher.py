@@ -37,7 +37,8 @@ class Endpoint:
     ) -> None:
         self._realtime = realtime
         self._key = key
-        self._about = info, watch
+        self._info = info
+        self._watch = watch
         self._made: Authoriser | None = None
 
     @property
@@ -50,7 +51,8 @@ class Endpoint:
                 reason = "there is no application to sign for"
                 remedy = 'Realtime(pusher=[{"key": .., "secret": .., "id": ..}])'
                 raise BadSetting(name="pusher", source="settings", reason=reason, remedy=remedy)
-            self._made = Authoriser(realtime._registry, realtime.settings, realtime._application, app, *self._about)
+            registry, settings, application = realtime._registry, realtime.settings, realtime._application
+            self._made = Authoriser(registry, settings, application, app, info=self._info, watch=self._watch)
         return self._made
 
     async def answer(self, what: str, handshake: Handshake, form: Mapping[str, str]) -> tuple[int, str]:

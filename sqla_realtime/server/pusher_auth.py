@@ -34,6 +34,7 @@ class Authoriser:
         settings: Settings,
         application: Application,
         app: PusherApp,
+        *,
         info: Info | None = None,
         watch: Watch | None = None,
     ) -> None:

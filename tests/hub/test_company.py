@@ -110,6 +110,15 @@ def play(scene: Callable[[Log], Coroutine[Any, Any, None]]) -> None:
     run(scene(Log()))
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let time pass until something has happened."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError
+
+
 def told(*processes: Process) -> list[str]:
     """What was told outside, by whomever."""
     return sorted(each for process in processes for each in process.told)
@@ -155,6 +164,24 @@ def test_whose_page_reconnects_to_another_process_was_never_gone() -> None:
     play(scene)
 
 
+def test_who_is_away_here_when_it_goes_there_is_not_gone() -> None:
+    async def scene(log: Log) -> None:
+        a, b = Process(log), Process(log)
+        a.join("ann")
+        b.join("ann")
+        await asyncio.sleep(2)
+        b.lose("ann")
+        a.part("ann")
+        await asyncio.sleep(2)
+        before = len(log.written)
+        b.join("ann")
+        await asyncio.sleep(5)
+        assert len(log.written) == before, "it is no news that somebody is back"
+        assert (a.seen, b.seen) == (["+ann"], ["+ann"])
+
+    play(scene)
+
+
 def test_an_idle_company_says_nothing() -> None:
     async def scene(log: Log) -> None:
         a, b = Process(log), Process(log)
@@ -163,7 +190,7 @@ def test_an_idle_company_says_nothing() -> None:
         await asyncio.sleep(1000)
         assert len(log.written) == 2
         a.join("ann")
-        await asyncio.sleep(100)
+        await asyncio.sleep(105)
         a.part("ann")
         await asyncio.sleep(1)
         before = len(log.written)
@@ -212,6 +239,15 @@ def test_a_report_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert max(len(report.facts) for report in log.reports(a)[4:]) <= 20
         assert b.there == a.there == " ".join(f"big {number}" for number in range(5))
         assert not any(report.empty for report in log.reports(a)[1:])
+        assert [each[0] for each in told(a, b)] == ["+"] * 30 + ["-"] * 25
+        monkeypatch.setattr(company, "FACTS", 1)
+        new = Process(log, old=50)
+        await until(lambda: new.company.knows)
+        assert new.there == a.there
+        a.part(*(f"big {number}" for number in range(5)))
+        await asyncio.sleep(9)
+        assert [each[0] for each in told(a, b, new)] == ["+"] * 30 + ["-"] * 30
+        assert [report.empty for report in log.reports(a)][-5:] == [False] * 4 + [True]
 
     play(scene)
 
@@ -282,10 +318,11 @@ def test_who_does_not_come_back_from_one_that_has_ended_is_gone() -> None:
         await asyncio.sleep(5)
         await a.company.close()
         a.killed()
+        before = len(log.written)
         await asyncio.sleep(BEAT - 1)
         assert b.there == "ann"
-        await asyncio.sleep(ENDED * BEAT)
-        assert b.there == ""
+        await until(lambda: not b.there)
+        assert len(log.written) - before == ENDED
         assert told(a, b) == ["+ann", "-ann"]
 
     play(scene)
@@ -326,6 +363,7 @@ def test_a_gap_is_asked_about() -> None:
         assert a.there == b.there == "bob dan eve"
         assert "-bob" not in b.seen
         assert told(a, b) == ["+ann", "+bob", "+cid", "+dan", "-ann"], "nothing twice"
+        assert [key.item for key in b.company.parts.own()] == ["eve"]
 
     play(scene)
 
@@ -377,11 +415,14 @@ def test_what_is_not_taken_is_said_again() -> None:
         failed.set_exception(OSError("there is no log"))
         a.company._publish = lambda event: failed
         a.join("ann", "bob")
+        a.company.missed()
         await asyncio.sleep(1)
+        assert not a.company.knows
         a.company._publish = log.publish
         a.part("bob")
         await asyncio.sleep(BEAT)
         assert b.there == a.there == "ann"
+        assert a.company.knows
 
     play(scene)
 

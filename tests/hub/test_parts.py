@@ -163,6 +163,27 @@ def test_one_that_knows_tells_what_another_one_cannot_judge() -> None:
     assert told(old.hear("n", report)) == [("ann", False, True, False)]
 
 
+def test_a_process_that_is_ended_is_waited_for_no_more() -> None:
+    parts = Parts("n")
+    parts.hear("a", has(ANN))
+    parts.hear("c", has(BOB))
+    parts.hear("n", ASKS)
+    parts.hear("c", has(answers=["n"]))
+    assert not parts.knows
+    assert told([turn for _ in range(SILENT) for turn in parts.hear("c", BEATS)]) == [("ann", False, True, False)]
+    assert parts.knows
+
+
+def test_who_says_that_it_has_nothing_has_nothing_and_is_forgotten() -> None:
+    parts = begun()
+    parts.hear("a", has(ANN))
+    assert told(parts.hear("a", Report(empty=True, knows=True))) == [("ann", False, True, False)]
+    for number in range(9):
+        parts.hear(str(number), ASKS)
+    assert parts._peers == {}
+    assert parts._facts["r"] == {}
+
+
 def test_after_a_gap_what_is_not_repeated_is_gone() -> None:
     parts = begun("b")
     parts.hear("a", has(ANN, BOB))

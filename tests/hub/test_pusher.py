@@ -174,6 +174,7 @@ def test_connections_are_counted_over_all_servers() -> None:
         await back.join("open,1")
         await asyncio.sleep(9)
         assert back.heard()[-1][2] == {"subscription_count": 1}
+        assert [desk.occupied() for desk in desks(servers)] == [["open,1"]] * SERVERS
         assert "channel_vacated" not in [each[0] for each in hooked(servers)]
         back.conversation.end()
         await asyncio.sleep(9)
@@ -217,6 +218,22 @@ def test_what_processes_tell_each_other_nobody_hears() -> None:
         assert set(spy.names()) == {IN, "pusher_internal:member_added"}
 
     play_several(scene)
+
+
+def test_a_room_is_vacated_when_it_was_empty_for_a_while() -> None:
+    async def scene(stage: PusherStage) -> None:
+        clients = [stage.client() for _ in range(2)]
+        await clients[0].join("open,1")
+        clients[0].conversation.end()
+        await asyncio.sleep(2)
+        await clients[1].join("open,1")
+        clients[1].conversation.end()
+        await asyncio.sleep(2)
+        assert stage.hooked == [("channel_occupied", "open,1")]
+        await asyncio.sleep(2)
+        assert stage.hooked == [("channel_occupied", "open,1"), ("channel_vacated", "open,1")]
+
+    play(scene)
 
 
 def test_what_was_missed_is_a_reset() -> None:

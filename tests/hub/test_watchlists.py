@@ -43,7 +43,7 @@ def test_whoever_watches_is_told_who_is_online_and_who_comes_and_goes() -> None:
         assert told(ann) == [turn("offline", "cid"), turn("offline", "bob")]
         assert (told(bob), told(eve), told(tab)) == ([], [], [])
         ann.conversation.end()
-        await bob.sign_in("dan")
+        await stage.client().sign_in("dan")
         assert told(ann) == []
 
     play(scene, watchlists=True)

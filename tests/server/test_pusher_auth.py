@@ -21,7 +21,8 @@ APP = PusherApp(key="key", secret="a secret of the application", id="1")  # noqa
 
 def authoriser(registry: Registry, watch: Watch | None = None) -> Authoriser:
     application = Application(identify=lambda identity: None if identity.id == "gone" else Guest(identity.id))
-    return Authoriser(registry, Settings(secret=SECRET), application, APP, lambda user: {"known": user is not None}, watch)
+    settings = Settings(secret=SECRET)
+    return Authoriser(registry, settings, application, APP, info=lambda user: {"known": user is not None}, watch=watch)
 
 
 def token(user: str) -> str:
