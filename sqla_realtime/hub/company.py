@@ -134,7 +134,7 @@ class Company:
         for timer in (self._speaking, self._beating):
             if timer is not None:
                 timer.cancel()
-        if self._publish is not None and (self._here or self._untold):
+        if self._publish is not None and (self._occupied or self._untold):
             with suppress(TimeoutError):
                 async with asyncio.timeout(PARTING):
                     if self._written is not None:
@@ -191,7 +191,8 @@ class Company:
     def _report(self) -> Report:
         facts: dict[Key, Fact | None] = {}
         size = 0
-        while self._untold and size < SIZE and len(facts) < FACTS:
+        # Whoever asks says nothing else: it will know better what is news when it has been answered.
+        while self._untold and size < SIZE and len(facts) < FACTS and "asks" not in self._due:
             key = next(iter(self._untold))
             del self._untold[key]
             facts[key] = fact = self._here.get(key)
@@ -201,7 +202,7 @@ class Company:
         self._asked.difference_update(answers)
         flags = {"knows": self.parts.knows, "empty": last and not self._here, "ends": self._closed}
         due, self._due = dict.fromkeys(self._due, True), set()
-        return Report(facts, answers, **flags, **due)
+        return Report(facts, answers, self.parts.teller, **flags, **due)
 
     def _said(self, report: Report, written: asyncio.Future[Any]) -> None:
         """A report is in the log, or nobody knows whether it is."""

@@ -55,12 +55,20 @@ class Parts:
         self._facts: dict[str, dict[tuple[str, str], dict[str, Fact]]] = {}
         # Whose answers are missing; None: we have not asked.
         self._awaited: set[str] | None = None
+        self._begun = False
         self._beaten = 0
+        # Who was heard last that knows everything.
+        self._witness = ""
 
     @property
     def knows(self) -> bool:
         """Whether this process has heard everything of everybody."""
         return self._awaited is not None and not self._awaited
+
+    @property
+    def teller(self) -> str:
+        """Who tells outside what this process reports: it does where it knows, or nobody is heard that does."""
+        return "" if self.knows else self._witness
 
     @property
     def empty(self) -> bool:
@@ -94,8 +102,12 @@ class Parts:
         peer = self._peers.setdefault(process, _Peer())
         peer.silent.clear()
         peer.empty, peer.knows, peer.ends = report.empty, report.knows, report.ends
-        teller = process if report.knows else self._teller(process)
+        teller = report.teller or process
         turns = self._put(process, report.facts, teller)
+        if report.knows and not report.ends and process != self.me:
+            self._witness = process
+        elif process == self._witness:
+            self._witness = ""
         if report.asks and process == self.me:
             self._ask()
         if report.beats:
@@ -107,11 +119,10 @@ class Parts:
             self._peers.pop(process, None)
         return turns
 
-    def _teller(self, process: str) -> str:
-        """Who tells outside what a process reports that does not know whether it is news: one that knows."""
-        return min((name for name, peer in self._peers.items() if peer.knows), default=process)
-
     def _ask(self) -> None:
+        if not self._begun:
+            self._witness = ""  # whoever was heard before may have ended long ago
+        self._begun = True
         self._beaten = 0
         self._awaited = {name for name, peer in self._peers.items() if name != self.me and not peer.empty}
         for name in self._awaited:
@@ -140,6 +151,7 @@ class Parts:
             if peer.silent[process] >= (ENDED if peer.ends else SILENT):
                 turns += self._put(name, dict.fromkeys(peer.keys), process)
                 del self._peers[name]
+                self._witness = self._witness if name != self._witness else ""
                 if self._awaited is not None:
                     self._awaited.discard(name)
         return turns

@@ -35,6 +35,7 @@ class Fact(NamedTuple):
 class Report:
     """``facts`` are what has changed; None: the process has it no more.
 
+    ``teller`` is the process that tells of them whoever is to be told once, where it is not this one.
     ``asks``: everybody is to repeat everything. ``answers`` are those who have asked, and have been told everything with
     this. ``beats``: so much time has passed since it did so last. ``knows``: it has heard everything of everybody.
     ``empty``: nothing is with it any more. ``ends``: it says nothing more.
@@ -42,6 +43,7 @@ class Report:
 
     facts: Mapping[Key, Fact | None] = field(default_factory=dict)
     answers: Sequence[str] = ()
+    teller: str = ""
     asks: bool = False
     beats: bool = False
     knows: bool = False
@@ -56,7 +58,8 @@ def spell(report: Report) -> str:
     """The report as JSON, in ASCII."""
     facts = [[*key, None if fact is None else [*fact]] for key, fact in report.facts.items()]
     flags = [name for name in FLAGS if getattr(report, name)]
-    return json.dumps({"facts": facts, "answers": [*report.answers], "flags": flags}, separators=(",", ":"))
+    told = {"facts": facts, "answers": [*report.answers], "teller": report.teller, "flags": flags}
+    return json.dumps(told, separators=(",", ":"))
 
 
 def read(text: str, realms: Iterable[str]) -> Report:
@@ -64,12 +67,12 @@ def read(text: str, realms: Iterable[str]) -> Report:
     try:
         value = json.loads(text)
         facts = dict(map(_fact, value["facts"]))
-        answers = [_text(each) for each in value["answers"]]
+        answers, teller = [_text(each) for each in value["answers"]], _text(value["teller"])
         flags = {name: True for name in FLAGS if name in value["flags"]}
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     known = frozenset(realms)
-    return Report({key: fact for key, fact in facts.items() if key.realm in known}, answers, **flags)
+    return Report({key: fact for key, fact in facts.items() if key.realm in known}, answers, teller, **flags)
 
 
 def _fact(value: Any) -> tuple[Key, Fact | None]:

@@ -420,7 +420,7 @@ def test_what_is_not_taken_is_said_again() -> None:
         assert not a.company.knows
         a.company._publish = log.publish
         a.part("bob")
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(BEAT + PACE)
         assert b.there == a.there == "ann"
         assert a.company.knows
 
@@ -473,7 +473,7 @@ def test_where_there_is_nobody_to_be_told_of_nothing_is_asked() -> None:
         idle.missed()
         a = Process(log)
         a.join("ann")
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         assert all(idle.hear(event) for event in log.written)
         a.killed()
         log.written.clear()

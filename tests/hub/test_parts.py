@@ -149,15 +149,23 @@ def test_the_only_one_that_knows_is_ended_by_whoever_is_there() -> None:
 def test_one_that_knows_tells_what_another_one_cannot_judge() -> None:
     new, old = Parts("n"), begun("b")
     for each in (new, old):
+        each.hear("gone", has(ROOM))
         each.hear("b", has(BOB, beats=True))
-    new.hear("n", ASKS)
-    old.hear("n", ASKS)
-    report = has(ANN, knows=False)
+        each.hear("n", ASKS)
+    assert new.teller == "", "whoever was heard before may be gone"
+    for each in (new, old):
+        each.hear("b", Report(answers=["n"], knows=True))
+        each.hear("other", Report(knows=True, ends=True))
+    assert not new.knows
+    assert (new.teller, old.teller) == ("b", "")
+    report = has(ANN, knows=False, teller=new.teller)
     assert told(new.hear("n", report)) == [("ann", True, True, False)]
     assert told(old.hear("n", report)) == [("ann", True, True, True)]
-    new.hear("b", Report(answers=["n"], knows=True))
-    old.hear("b", Report(answers=["n"], knows=True))
+    for each in (new, old):
+        each.hear("gone", lacks(ROOM, empty=True))
+        each.hear("other", lacks(empty=True))
     assert new.knows
+    assert new.teller == ""
     report = lacks(ANN)
     assert told(new.hear("n", report)) == [("ann", False, True, True)]
     assert told(old.hear("n", report)) == [("ann", False, True, False)]
@@ -212,7 +220,7 @@ def test_all_that_hear_the_same_agree_and_each_thing_is_told_by_one() -> None:
             name = dice.choice(names[: dice.choice((2, 3))])
             facts = {dice.choice(keys): dice.choice((None, Fact(1))) for _ in range(dice.randrange(3))}
             knows = all_[name].knows
-            report = Report(facts, beats=dice.random() < 0.4, knows=knows)
+            report = Report(facts, beats=dice.random() < 0.4, knows=knows, teller=all_[name].teller)
             heard = {each: parts.hear(name, report) for each, parts in all_.items()}
             same = [[turn[:3] + turn[4:5] for turn in turns] for turns in heard.values()]
             assert same[0] == same[1] == same[2]

@@ -12,7 +12,9 @@ ANN, ROOM = Key("members", "presence-a", "änn"), Key("rooms", "presence-a")
 
 
 def test_what_was_spelled_is_read() -> None:
-    report = Report({ANN: Fact(1, {"name": "Ä"}), ROOM: Fact(0), Key("rooms", "x"): None}, ["b"], **dict.fromkeys(FLAGS, True))
+    report = Report(
+        {ANN: Fact(1, {"name": "Ä"}), ROOM: Fact(0), Key("rooms", "x"): None}, ["b"], "c", **dict.fromkeys(FLAGS, True)
+    )
     assert spell(report).isascii()
     assert read(spell(report), ["members", "rooms"]) == report
     assert read(spell(Report()), []) == Report(answers=[])
@@ -20,7 +22,9 @@ def test_what_was_spelled_is_read() -> None:
 
 
 def test_what_a_later_version_adds_is_passed_over() -> None:
-    assert read('{"facts":[],"answers":[],"flags":["beats","waves"],"more":1}', []) == Report(answers=[], beats=True)
+    assert read('{"facts":[],"answers":[],"teller":"","flags":["beats","waves"],"more":1}', []) == Report(
+        answers=[], beats=True
+    )
 
 
 FACT = ["rooms", "x", "", [1, None]]
@@ -29,9 +33,11 @@ FACT = ["rooms", "x", "", [1, None]]
 @pytest.mark.parametrize(
     "value",
     [
-        None, [], 1, {}, {"facts": 1, "answers": [], "flags": []}, {"facts": [], "answers": [1], "flags": []},
-        {"facts": [], "answers": [], "flags": 1},
-        *({"facts": [fact], "answers": [], "flags": []} for fact in (
+        None, [], 1, {}, {"facts": 1, "answers": [], "teller": "", "flags": []},
+        {"facts": [], "answers": [1], "teller": "", "flags": []},
+        {"facts": [], "answers": [], "teller": None, "flags": []},
+        {"facts": [], "answers": [], "teller": "", "flags": 1},
+        *({"facts": [fact], "answers": [], "teller": "", "flags": []} for fact in (
             1, [], FACT[:3], [*FACT, 1], [1, *FACT[1:]], ["rooms", "x" * 401, "", None], ["rooms", "\ud800", "", None],
             [*FACT[:3], 1], [*FACT[:3], [1]], [*FACT[:3], [-1, None]], [*FACT[:3], [True, None]], [*FACT[:3], ["1", None]],
             [[], "x", "", None],
