@@ -182,6 +182,18 @@ def test_a_process_that_is_ended_is_waited_for_no_more() -> None:
     assert parts.knows
 
 
+def test_nobody_is_left_to_judge_when_the_last_one_that_knows_is_ended() -> None:
+    parts = Parts("n")
+    parts.hear("a", has(ANN, knows=False))
+    parts.hear("n", ASKS)
+    parts.hear("c", has(BOB))
+    assert parts.teller == "c"
+    beat = Report(beats=True)
+    assert told([turn for _ in range(SILENT) for turn in parts.hear("a", beat)]) == [("bob", False, True, False)]
+    assert not parts.knows
+    assert parts.teller == ""
+
+
 def test_who_says_that_it_has_nothing_has_nothing_and_is_forgotten() -> None:
     parts = begun()
     parts.hear("a", has(ANN))
