@@ -7,6 +7,7 @@ anything nothing is said.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,6 +18,8 @@ from typing import Any
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.parts import SILENT, Parts, Turn
 from sqla_realtime.protocol.reports import REPORTS, Fact, Key, Report, read, spell
+
+log = logging.getLogger(__name__)
 
 # How long after a process was killed, at most, what it had is still taken for being there, in seconds.
 LEASE = 30.0
@@ -63,8 +66,9 @@ class Company:
         self._publish = publish
         self._beat = lease / SILENT
         self._realms: dict[str, Realm] = {}
-        # What is here, and what of it the others have not been told.
+        # What is here, what the others may know of, and what of either they have not been told.
         self._here: dict[Key, Fact] = {}
+        self._told: set[Key] = set()
         self._untold: dict[Key, None] = {}
         # What the next report says besides: who has asked, and flags.
         self._asked: set[str] = set()
@@ -98,6 +102,8 @@ class Company:
             self._here[key] = fact
         if self._publish is None:
             self._turn(self.parts.hear(self.parts.me, Report({key: fact}, knows=True)))
+        elif fact is None and key not in self._told:
+            self._untold.pop(key, None)  # nobody has heard of it, however fast such things come and go
         else:
             self._untold[key] = None
             self._soon()
@@ -149,15 +155,18 @@ class Company:
 
     def _turn(self, turns: list[Turn]) -> None:
         for turn in turns:
-            realm = self._realms[turn.key.realm]
-            if not turn.own:
-                realm.moved(turn)
-            elif turn.fact is None and turn.key in self._here:
+            if turn.own and turn.fact is None and turn.key in self._here:
                 # It was taken for gone, and is not.
                 self._untold[turn.key] = None
                 self._soon()
-            if turn.edge and turn.outside:
-                realm.turned(turn)
+            realm = self._realms[turn.key.realm]
+            try:
+                if not turn.own:
+                    realm.moved(turn)
+                if turn.edge and turn.outside:
+                    realm.turned(turn)
+            except Exception:  # whatever another process has said: nobody here is to load anew for it
+                log.exception("What a process has said of somebody could not be told. [report-failed]")
 
     def _show_life(self) -> None:
         """Say something in a while, though there may be no news, as long as anybody has anything."""
@@ -177,12 +186,17 @@ class Company:
     def _soon(self) -> None:
         if self._speaking is None and self._written is None and not self._closed:
             loop = asyncio.get_running_loop()
-            self._speaking = loop.call_later(max(0.0, self._silent_until - loop.time()), self._speak)
+            self._speaking = loop.call_later(max(0.0, self._silent_until - loop.time()), self._say)
+
+    def _say(self) -> None:
+        """Say what there is to say still."""
+        self._speaking = None
+        if self._untold or self._asked or self._due:
+            self._speak()
 
     def _speak(self) -> asyncio.Future[Any]:
-        """Say what there is to say, as much of it as one report has."""
+        """As much of it as one report has."""
         assert self._publish is not None  # noqa: S101 - whoever is alone has heard it already
-        self._speaking = None
         report = self._report()
         self._written = asyncio.wrap_future(self._publish(Event(REPORTS, self.parts.me, "", spell(report))))
         self._written.add_done_callback(partial(self._said, report))
@@ -196,6 +210,7 @@ class Company:
             key = next(iter(self._untold))
             del self._untold[key]
             facts[key] = fact = self._here.get(key)
+            (self._told.discard if fact is None else self._told.add)(key)
             size += sum(map(len, key)) + len(str(fact)) + EACH
         last = not self._untold
         answers = sorted(self._asked) if last else []
@@ -212,8 +227,8 @@ class Company:
         self._silent_until = now + (self._beat if failed else PACE)
         if failed and not self._closed:
             self._untold = dict.fromkeys(report.facts) | self._untold
+            self._told.update(report.facts)
             self._asked.update(report.answers)
             self._due.update(flag for flag in DUE if getattr(report, flag))
-        if self._untold or self._asked or self._due:
-            self._soon()
+        self._soon()
         self._show_life()

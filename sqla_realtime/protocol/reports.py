@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 REPORTS = "#reports"
-# What a text in a report may be, in characters.
-MAX_TEXT = 400
 
 
 class Key(NamedTuple):
@@ -63,10 +61,10 @@ def spell(report: Report) -> str:
 
 
 def read(text: str, realms: Iterable[str]) -> Report:
-    """The report, as far as it is about these realms. Raises ValueError."""
+    """The report, as far as it is about these realms; a fact that is none is passed over. Raises ValueError."""
     try:
-        value = json.loads(text)
-        facts = dict(map(_fact, value["facts"]))
+        value = json.loads(text, parse_constant=lambda constant: None)
+        facts = dict(filter(None, map(_fact, list(value["facts"]))))
         answers, teller = [_text(each) for each in value["answers"]], _text(value["teller"])
         flags = {name: True for name in FLAGS if name in value["flags"]}
     except (LookupError, TypeError, RecursionError) as error:
@@ -75,19 +73,21 @@ def read(text: str, realms: Iterable[str]) -> Report:
     return Report({key: fact for key, fact in facts.items() if key.realm in known}, answers, teller, **flags)
 
 
-def _fact(value: Any) -> tuple[Key, Fact | None]:
-    realm, channel, item, told = value
-    key = Key(_text(realm), _text(channel), _text(item))
-    if told is None:
-        return key, None
-    connections, info = told
-    if not isinstance(connections, int) or isinstance(connections, bool) or connections < 0:
-        raise ValueError("a number is none")
-    return key, Fact(connections, info)
+def _fact(value: Any) -> tuple[Key, Fact | None] | None:
+    try:
+        realm, channel, item, told = value
+        key = Key(_text(realm), _text(channel), _text(item))
+        if told is None:
+            return key, None
+        connections, info = told
+    except (TypeError, ValueError):
+        return None
+    number = isinstance(connections, int) and not isinstance(connections, bool) and connections >= 0
+    return (key, Fact(connections, info)) if number else None
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise ValueError("a text is none")
+    if not isinstance(value, str):
+        raise ValueError("text expected")
     value.encode()  # half of a surrogate pair could not be sent to anybody
     return value
