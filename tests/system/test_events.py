@@ -1,4 +1,4 @@
-"""What a client says reaches those who are there on every server that shares the log, once, and nobody later."""
+"""Who is there and what they say is known on every server that shares the log: once, and what was said to nobody later."""
 
 from __future__ import annotations
 
@@ -51,6 +51,42 @@ async def ask(peer: Peer, message: dict[str, Any]) -> dict[str, Any]:
 
 def say(number: int, on: object, name: str = "typing") -> dict[str, Any]:
     return {"type": "say", "id": number, "channel": ROOM, "name": name, "data": {"on": on}}
+
+
+def test_who_is_on_one_server_is_seen_on_the_other(ports: list[int]) -> None:
+    async def scene() -> None:
+        async with Peer(ports[0]) as bob, Peer(ports[1]) as ann:
+            await come(bob, "2")
+            await come(ann, "1")
+            for peer, other in ((bob, "1"), (ann, "2")):
+                while other not in there(peer):
+                    await peer.hear()
+            async with Peer(ports[1]) as tab:  # one more of somebody who is there already
+                await come(tab, "2")
+                assert {"1", "2"} == there(tab)
+            await ask(ann, {"type": "depart", "id": 8, "channel": ROOM})
+            while "1" in there(bob):
+                await bob.hear()
+            assert told(bob) == [("joined", "1"), ("left", "1")]
+
+    asyncio.run(scene())
+
+
+def there(peer: Peer) -> set[str]:
+    """Who is there, by all that a peer has heard."""
+    found: set[str] = set()
+    for message in peer.log:
+        if message.get("type") == "members":
+            found = {member["id"] for member in message["members"]}
+    for kind, user in told(peer):
+        (found.add if kind == "joined" else found.discard)(user)
+    return found
+
+
+def told(peer: Peer) -> list[tuple[str, str]]:
+    """Who has come and gone."""
+    changes = [message for message in peer.log if message.get("type") in ("joined", "left")]
+    return [(each["type"], each["member"]["id"] if each["type"] == "joined" else each["member"]) for each in changes]
 
 
 def test_what_is_said_on_one_server_is_heard_on_the_other(ports: list[int]) -> None:
