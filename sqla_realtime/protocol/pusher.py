@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from sqla_realtime.commit import Change, Event, Position
 from sqla_realtime.protocol import pusher_codes
@@ -63,6 +64,7 @@ class Pusher:
         self._public = public
         self._aliased = aliased
         self._names = names or {}
+        self._named: WeakValueDictionary[str, Pusher] = WeakValueDictionary()
         self.name = "pusher.7" + json.dumps(sorted(self._names.items())) if self._names else "pusher.7"
 
     def spelled(self, channel: str) -> str:
@@ -70,8 +72,10 @@ class Pusher:
         return spell(channel, public=self._public(channel))
 
     def naming(self, names: Mapping[str, Sequence[Called]]) -> Pusher:
-        """The codec of a client that knows these channels by these names."""
-        return Pusher(self._public, self._aliased, names)
+        """The codec of a client that knows these channels by these names: one for all who do, so that they are sent the same
+        at once."""
+        made = Pusher(self._public, self._aliased, names)
+        return self._named.setdefault(made.name, made)
 
     def decode(self, text: str) -> ClientMessage:
         return read(text)
