@@ -29,12 +29,14 @@ size_t dialect_session(struct conn *c, char *data, size_t size) {
     return head + body;
 }
 
-/* The server has said who it is. */
+/* The server has said who it is. A path of Pusher's may end with the prefix by which its client calls the channel. */
 void dialect_greeted(struct conn *c) {
     char text[200];
-    const char *form = config.kind == PUSHER ? "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"rooms,%d\"}}"
-                                             : "3:::{\"type\":\"subscribe\",\"channel\":\"/rooms/%d\"}";
-    int size = snprintf(text, sizeof text, form, channel(c));
+    const char *prefix = strstr(config.path, "&as=");
+    int size = config.kind == PUSHER
+        ? snprintf(text, sizeof text, "{\"event\":\"pusher:subscribe\",\"data\":{\"channel\":\"%srooms,%d\"}}",
+                   prefix ? prefix + 4 : "", channel(c))
+        : snprintf(text, sizeof text, "3:::{\"type\":\"subscribe\",\"channel\":\"/rooms/%d\"}", channel(c));
     net_send(c, 1, text, (size_t)size);
 }
 
