@@ -64,11 +64,11 @@ const Pages = Spine.Controller.sub({
   init() {
     this.shown = new Map()
     this.table = new Table(this.rows[0], {
-      rename: (id, title) => Page.find(id).updateAttributes({ title }),
+      rename: (id, title) => title.trim() && Page.find(id).updateAttributes({ title: title.trim() }),
       remove: id => Page.find(id).destroy(),
     })
     Page.bind("refresh change", this.proxy(this.render))
-    Page.bind("ajaxError", (record, xhr) => this.tell(xhr.responseJSON?.error ?? "The server cannot be reached."))
+    Page.bind("ajaxError", (record, xhr) => this.tell(xhr.responseJSON?.error ?? "The server cannot be reached. Nothing was changed there."))
     Page.bind("ajaxSuccess", () => this.tell(""))
     this.el.find("form :disabled, #rollback").prop("disabled", false)
   },
