@@ -22,7 +22,7 @@ OLDEST := .venv-oldest
 
 # What `make bench` runs, in this order.
 BENCHMARKS := benchmarks/latency.py benchmarks/database_log.py benchmarks/shared_latency.py benchmarks/watched.py benchmarks/commit_overhead.py benchmarks/memory.py benchmarks/fanout/run.py \
-	benchmarks/fanout/stalled.py benchmarks/fanout/storm.py benchmarks/fanout/gil.py
+	benchmarks/fanout/dialects.py benchmarks/fanout/stalled.py benchmarks/fanout/storm.py benchmarks/fanout/gil.py
 # What `make demo` bundles, and where to.
 PANELS := examples/flask_demo/static/panels
 # Quoted for find: each client test is a file of this name.

@@ -19,9 +19,9 @@ def demo_folder(demo: str) -> Path:
     return folder
 
 
-def secret_in(folder: Path) -> str:
-    """The secret that signs session cookies: made once and kept, so that a restart signs nobody out."""
-    file = folder / "secret"
+def secret_in(folder: Path, name: str = "secret") -> str:
+    """The secret that signs session cookies, or another one: made once and kept, so that a restart signs nobody out."""
+    file = folder / name
     if not file.exists():
         draft = file.with_suffix(f".{os.getpid()}")
         draft.touch(mode=0o600)

@@ -77,12 +77,12 @@ class Window:
         """The commits among the frames."""
         return [message for message in map(json.loads, self.frames) if "commit" in message]
 
-    def shows(self, titles: list[str]) -> None:
+    def shows(self, titles: list[str], shown: str = SHOWN) -> None:
         """Wait until the table has these titles, in this order."""
         try:
-            self.page.wait_for_function(f"wanted => JSON.stringify({SHOWN}) === JSON.stringify(wanted)", arg=titles)
+            self.page.wait_for_function(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", arg=titles)
         except TimeoutError:
-            assert self.page.evaluate(SHOWN) == titles
+            assert (self.page.evaluate(shown), self.errors) == (titles, [])
             raise
 
     def is_(self, state: str) -> None:

@@ -15,7 +15,7 @@ NATIVE = HERE / "native"
 PEERS = HERE / "peers"
 BUILT = HERE / ".built"
 FLOOR, LOAD, NCHAN = BUILT / "floor", BUILT / "load", BUILT / "nchan"
-GENERATOR = ("load", "net", "frames", "handshake", "publish", "phases", "latency")
+GENERATOR = ("load", "net", "frames", "handshake", "dialects", "publish", "phases", "latency")
 
 
 def loudly(*lines: str) -> None:

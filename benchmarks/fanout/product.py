@@ -1,10 +1,10 @@
-"""The product whole as a server of the bench: product.py CHANNELS direct|orm [--text BYTES] [--spin thread|process].
+"""The product whole as a server of the bench: product.py CHANNELS direct|orm, and options.
 
 A Realtime with its memory broker; the publisher is a thread of the same process, as an application's is. ``direct`` hands
 ready commits to the broker, so that what is measured is the way from there to the sockets; ``orm`` commits on SQLite
 through a Session, so that capture is in it too. ``--spin`` adds an application that computes without end, as a thread
-beside the broadcaster's or as a process of its own on the same core. A request for no message at all is answered with what
-was counted.
+beside the broadcaster's or as a process of its own on the same core. ``--dialects`` lets Pusher's and Juggernaut's clients
+in as well. A request for no message at all is answered with what was counted.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from sqla_realtime.commit import Change, Commit
 # With a text of so many bytes the whole frame is about as long as the peers' 250.
 TEXT = 72
 REQUEST = struct.Struct("QQ")
+PUSHER: dict[str, Any] = {"pusher": [{"key": "bench", "secret": "a secret of the benchmark's own", "id": "1"}]}
 Publish = Callable[[int, int], None]
 
 
@@ -77,7 +78,7 @@ def spin(turns: Any) -> None:
         turns.value += 1
 
 
-def direct(broker: Broker, channels: int, text: str) -> Publish:
+def direct(broker: Broker, channels: int, text: str, changes: int) -> Publish:
     """Hands over ready commits. The last is finished first, so that all of a burst enter the log at one moment."""
     published = 0
 
@@ -86,7 +87,7 @@ def direct(broker: Broker, channels: int, text: str) -> Publish:
         number = published % channels
         published += 1
         record = b'{"id":%d,"at":"@%020d","text":"%s"}' % (number, stamp, text.encode())
-        return Commit((Change(f"rooms/{number}", "update", "Room", str(number), record, ("at",)),))
+        return Commit((Change(f"rooms/{number}", "update", "Room", str(number), record, ("at",)),) * changes)
 
     def publish(burst: int, stamp: int) -> None:
         tickets = [broker.begin(commit(stamp)) for _ in range(burst)]
@@ -145,13 +146,14 @@ def main(options: argparse.Namespace, folder: str) -> None:
         sys.setswitchinterval(options.interval)
     engine = database(folder, options.channels)
     sessions = sessionmaker(engine)
-    realtime = Realtime(port=0)
-    realtime.publish(Room, schema=RoomOut, channel="rooms/{id}", join=anyone)
+    realtime = Realtime(port=0, **(PUSHER if options.dialects else {}))
+    alias = "/rooms/{id}" if options.dialects else None
+    realtime.publish(Room, schema=RoomOut, channel="rooms/{id}", join=anyone, alias=alias)
     realtime.enable(sessions)
     realtime.start()
     text = "x" * options.text
     if options.way == "direct":
-        publish = direct(realtime._broker, options.channels, text)
+        publish = direct(realtime._broker, options.channels, text, options.changes)
     else:
         publish = orm(sessions, options.channels, text)
     selects = Selects(engine)
@@ -174,6 +176,8 @@ if __name__ == "__main__":
     parser.add_argument("way", choices=("direct", "orm"))
     parser.add_argument("--spin", choices=("thread", "process"))
     parser.add_argument("--text", type=int, default=TEXT, help="bytes of a record's text")
+    parser.add_argument("--changes", type=int, default=1, help="of a commit, where it is direct")
+    parser.add_argument("--dialects", action="store_true", help="serve Pusher's and Juggernaut's clients too")
     parser.add_argument("--interval", type=float, help="for sys.setswitchinterval()")
     with tempfile.TemporaryDirectory() as folder:
         main(parser.parse_args(), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -139,6 +140,31 @@ def tables(raw: dict[str, Any]) -> Iterator[str]:
     yield from ("", generator(raw))
 
 
+def known(found: dict[str, str]) -> str:
+    """A machine in one line."""
+    return "; ".join(f"{name} {value}" for name, value in found.items() if value)
+
+
+def today(moment: float | None = None) -> str:
+    """The date of a moment."""
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))
+
+
+def line(figures: dict[str, Any]) -> str:
+    """Figures as they are printed while it runs."""
+    return "  ".join(f"{key} {value:,.2f}" for key, value in figures.items() if value is not None)
+
+
+def replace(folder: Path, part: str) -> None:
+    """Write a part of RESULTS.md, which begins with its heading, in place of the one with the same heading, or as the last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "RESULTS.md"
+    heading = part.partition("\n")[0]
+    parts = re.split(r"^(?=# )", file.read_text() if file.exists() else "", flags=re.MULTILINE)
+    kept = {each.partition("\n")[0]: each.strip() for each in parts if each.strip()}
+    file.write_text("\n\n\n".join((kept | {heading: part.strip()}).values()) + "\n")
+
+
 INTRODUCTION = """# What a delivery costs
 
 Written by `make bench`; {runs} runs of {seconds} s a cell, interleaved, on {date}. Server on one core, load generator on
@@ -160,11 +186,9 @@ Nobody idles: the next commit is asked for when the one before the last has arri
 
 def write(raw: dict[str, Any], folder: Path) -> None:
     """RESULTS.md and results.png."""
-    what = "; ".join(f"{name} {value}" for name, value in raw["machine"].items() if value)
-    date = time.strftime("%Y-%m-%d", time.gmtime(raw["began"]))
+    what, date = known(raw["machine"]), today(raw["began"])
     head = INTRODUCTION.format(runs=raw["runs"], seconds=raw["seconds"], date=date, noisy=NOISY, machine=f"Machine: {what}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "RESULTS.md").write_text("\n".join((head, *tables(raw))) + "\n")
+    replace(folder, "\n".join((head, *tables(raw))))
     missing = build.module("matplotlib")
     if missing:
         build.loudly(f"NO PLOT: {missing}.")

@@ -48,8 +48,7 @@ def measure(server: Server, name: str, seconds: float) -> dict[str, Any] | None:
     except Failed as failed:
         build.loudly(f"{server.title}, {TITLES[name]}: {failed}.")
         return None
-    shown = "  ".join(f"{key} {value:,.2f}" for key, value in figures.items() if value is not None)
-    print(f"{name:<10}{server.name:<26}{time.monotonic() - began:6.1f} s  {shown}", flush=True)
+    print(f"{name:<10}{server.name:<26}{time.monotonic() - began:6.1f} s  {report.line(figures)}", flush=True)
     return figures
 
 

@@ -11,6 +11,7 @@ from examples.common import demo_folder, secret_in
 from examples.flask_demo import security, spine, views
 from examples.flask_demo.models import db, prepare
 from examples.flask_demo.realtime import realtime
+from sqla_realtime.integrations import pusher
 
 
 def create_app(**config: Any) -> Flask:
@@ -27,6 +28,8 @@ def create_app(**config: Any) -> Flask:
         TRUSTED_HOSTS=["127.0.0.1", "localhost"],
         # Trust pages of this machine whatever their port, under gunicorn too. Elsewhere: REALTIME_ALLOWED_ORIGINS.
         REALTIME_DEVELOPMENT=True,
+        # The page over pusher-js needs it, and nothing else does.
+        REALTIME_PUSHER=[{"key": spine.KEY, "secret": secret_in(folder, "pusher-secret"), "id": "1"}],
     )
     app.config.update(config)
 
@@ -35,6 +38,7 @@ def create_app(**config: Any) -> Flask:
     security.init_app(app)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(spine.blueprint)
+    app.register_blueprint(pusher.blueprint(realtime, info=lambda user: {"name": user.name}))
     with app.app_context():
         realtime.metadata.create_all(db.engine)
         prepare()

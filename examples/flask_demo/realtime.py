@@ -22,7 +22,7 @@ class PageOut(BaseModel):
 
 
 realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
-# The same for the page of Spine and Juggernaut, by the name that they know it by.
+# The same for the page of Spine: Juggernaut's client knows it by its alias, and pusher-js as presence-shared.
 realtime.publish(Page, schema=PageOut, channel="shared", where=Page.project_id == 1, alias="/observer")
 
 

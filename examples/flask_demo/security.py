@@ -18,6 +18,8 @@ def init_app(app: Flask) -> None:
 def refuse_forms() -> None:
     """Another site's form can be posted with our visitor's cookie, but never as JSON: that takes our permission (CORS)."""
     g.nonce = secrets.token_urlsafe(16)
+    if request.blueprint == "realtime_pusher":
+        return  # pusher-js sends a form; nothing is written, and what it is answered no other site can read
     if request.method not in ("GET", "HEAD", "OPTIONS") and request.mimetype != "application/json":
         abort(415, "Send JSON: Content-Type: application/json.")
 

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from sqla_realtime.commit import Change, Event, Position
 from sqla_realtime.protocol import pusher_codes
@@ -34,6 +35,8 @@ from sqla_realtime.protocol.pusher_messages import compact, read, texts
 from sqla_realtime.protocol.pusher_names import spell
 
 VERSION = "7"
+# JSON of one text. An encoder that is made once, because changes are spelled one by one.
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Called(NamedTuple):
@@ -61,6 +64,7 @@ class Pusher:
         self._public = public
         self._aliased = aliased
         self._names = names or {}
+        self._named: WeakValueDictionary[str, Pusher] = WeakValueDictionary()
         self.name = "pusher.7" + json.dumps(sorted(self._names.items())) if self._names else "pusher.7"
 
     def spelled(self, channel: str) -> str:
@@ -68,8 +72,10 @@ class Pusher:
         return spell(channel, public=self._public(channel))
 
     def naming(self, names: Mapping[str, Sequence[Called]]) -> Pusher:
-        """The codec of a client that knows these channels by these names."""
-        return Pusher(self._public, self._aliased, names)
+        """The codec of a client that knows these channels by these names: one for all who do, so that they are sent the same
+        at once."""
+        made = Pusher(self._public, self._aliased, names)
+        return self._named.setdefault(made.name, made)
 
     def decode(self, text: str) -> ClientMessage:
         return read(text)
@@ -146,13 +152,10 @@ def told(change: Change) -> str:
 
 def event(name: str, data: dict[str, Any] | str, channel: str | None = None, user: str | None = None) -> bytes:
     """An event. Its data is text, also where that is JSON."""
-    fields: dict[str, Any] = {"event": name}
-    if channel is not None:
-        fields["channel"] = channel
-    fields["data"] = data if isinstance(data, str) else compact(data)
-    if user is not None:
-        fields["user_id"] = user
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    place = "" if channel is None else f',"channel":{_text(channel)}'
+    speaker = "" if user is None else f',"user_id":{_text(user)}'
+    said = _text(data if isinstance(data, str) else compact(data))
+    return f'{{"event":{_text(name)}{place},"data":{said}{speaker}}}'.encode()
 
 
 def heard(said: Event) -> bytes:

@@ -14,6 +14,7 @@ from sqla_realtime.protocol.messages import ClientMessage, Foreign, Ping
 # What an event's data may be, in bytes, and its name, in characters.
 MAX_DATA = 10 * 1024
 MAX_EVENT = 200
+_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def texts(body: str) -> list[str]:
 
 def compact(value: Any) -> str:
     """JSON without spaces, and in ASCII, since strings in Python may have in them what UTF-8 has not."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _compact(value)
 
 
 def _refuse(reason: str) -> NoReturn:

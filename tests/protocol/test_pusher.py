@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -66,7 +68,6 @@ def test_a_client_hears_of_a_channel_by_every_name_that_it_knows_it_by() -> None
         "presence-open,1", "open,1", "private-x",
     ]  # fmt: skip
     assert codec.name != CODEC.name
-    assert codec.name == CODEC.naming(names).name
 
 
 def test_by_an_alias_come_the_changes_of_classes_that_have_it() -> None:
@@ -81,6 +82,16 @@ def test_by_an_alias_come_the_changes_of_classes_that_have_it() -> None:
     assert [told["channel"] for told in lines(codec.change(CHANGE))] == ["open,1"]
     # That rows of some class may have changed concerns all who know the channel.
     assert [told["channel"] for told in lines(alone.encode(Reset(("open/1",), "r")))] == ["observer"]
+
+
+def test_clients_that_know_a_channel_by_the_same_name_share_a_codec_for_as_long_as_there_are_any() -> None:
+    codec = CODEC.naming({"open/1": [Called("presence-open,1")]})
+    assert CODEC.naming({"open/1": [Called("presence-open,1")]}) is codec
+    assert CODEC.naming({"open/1": [Called("cache-open,1")]}) is not codec
+    gone = weakref.ref(codec)
+    del codec
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_reset_and_the_loss_of_a_channel() -> None:

@@ -8,9 +8,8 @@
 
 char epoch[40];
 
-void shake_connected(struct conn *c) {
-    char request[512], path[200];
-    snprintf(path, sizeof path, config.path, c->index % config.channels);
+void shake_upgrade(struct conn *c, const char *path) {
+    char request[512];
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
@@ -18,6 +17,16 @@ void shake_connected(struct conn *c) {
                         config.kind == PRODUCT ? "Sec-WebSocket-Protocol: sqla-realtime.v1\r\n" : "");
     c->stage = UPGRADING;
     if (send(c->fd, request, (size_t)size, MSG_NOSIGNAL) != size) net_close(c);
+}
+
+void shake_connected(struct conn *c) {
+    char path[200];
+    if (config.kind == JUGGERNAUT) {
+        dialect_request(c);
+        return;
+    }
+    snprintf(path, sizeof path, config.path, c->index % config.channels);
+    shake_upgrade(c, path);
 }
 
 static void live(struct conn *c) {
@@ -43,6 +52,7 @@ static void hello(struct conn *c) {
 size_t shake_upgraded(struct conn *c, char *data, size_t size) {
     char *end = memmem(data, size, "\r\n\r\n", 4);
     if (!end) return 0;
+    if (config.kind == JUGGERNAUT && !memcmp(data + 9, "200", 3)) return dialect_session(c, data, size);
     if (size < 12 || memcmp(data + 9, "101", 3)) {
         count.refused++;
         net_close(c);
@@ -76,6 +86,11 @@ void shake_message(struct conn *c, char *text, size_t size) {
     if (config.kind == SOCKETIO) {
         if (*text == '0') net_send(c, 1, "40", 2);
         else if (size > 1 && text[0] == '4' && text[1] == '0') live(c);
+        return;
+    }
+    if (config.kind == PUSHER || config.kind == JUGGERNAUT) {
+        if (dialect_joined(text, size)) live(c);
+        else dialect_greeted(c);
         return;
     }
     if (memmem(text, size, "\"type\":\"subscribed\"", 19)) subscribed(c, text, size);

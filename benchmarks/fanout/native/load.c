@@ -8,10 +8,12 @@
 
 struct config config;
 struct counters count;
-int asleep, sampling, verifying, comeback_ms;
+int asleep, sampling, verifying, comeback_ms, pieces = 1;
 
 static enum kind kind_of(const char *name) {
     if (!strcmp(name, "product")) return PRODUCT;
+    if (!strcmp(name, "pusher")) return PUSHER;
+    if (!strcmp(name, "juggernaut")) return JUGGERNAUT;
     return strcmp(name, "socketio") ? PLAIN : SOCKETIO;
 }
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-enum kind { PLAIN, PRODUCT, SOCKETIO };
+enum kind { PLAIN, PRODUCT, SOCKETIO, PUSHER, JUGGERNAUT };
 /* LIVE is past every handshake; ASLEEP is LIVE and reads no more. */
 enum stage { CLOSED, CONNECTING, UPGRADING, GREETING, LIVE, ASLEEP };
 
@@ -26,7 +26,7 @@ struct config {
 
 /* Everything that is counted, since the phase began or, for those below the line, since the start. */
 struct counters {
-    long delivered, commits, bursts, wrong;
+    long delivered, commits, bursts, wrong, messages;
     /* -- */
     int64_t idle; /* nanoseconds of looking at saturation, in vain */
     long live, lost_connections, failed, recovered, snapshots, missing, repeated, code, published, refused;
@@ -40,6 +40,8 @@ extern struct counters count;
 extern struct publisher publisher;
 /* asked: a command waits on standard input. */
 extern int asked, asleep, sampling, verifying, comeback_ms, epoll_fd;
+/* How many messages a commit is. */
+extern int pieces;
 extern char epoch[40];
 
 /* net.c */
@@ -53,8 +55,15 @@ void net_pump(int64_t until);
 
 /* handshake.c */
 void shake_connected(struct conn *c);
+void shake_upgrade(struct conn *c, const char *path);
 size_t shake_upgraded(struct conn *c, char *data, size_t size);
 void shake_message(struct conn *c, char *text, size_t size);
+
+/* dialects.c: the ways in of Pusher's and of Juggernaut's clients */
+void dialect_request(struct conn *c);
+size_t dialect_session(struct conn *c, char *data, size_t size);
+void dialect_greeted(struct conn *c);
+int dialect_joined(char *text, size_t size);
 
 /* frames.c */
 size_t frames_parse(struct conn *c, char *data, size_t size);

@@ -15,7 +15,7 @@ static struct mark mark(void) {
 
 static void answer(struct mark from) {
     struct mark to = mark();
-    printf("{\"seconds\":%.6f,\"deliveries\":%ld,\"commits\":%ld,\"server_cpu\":%.3f,\"own_cpu\":%.3f,\"live\":%ld,"
+    printf("{\"seconds\":%.6f,\"deliveries\":%ld,\"commits\":%ld,\"server_cpu\":%.6f,\"own_cpu\":%.3f,\"live\":%ld,"
            "\"closed\":%ld,\"failed\":%ld,\"refused\":%ld,\"recovered\":%ld,\"snapshots\":%ld,\"missing\":%ld,\"repeated\":%ld,"
            "\"code\":%ld,\"unstamped\":%ld,\"published\":%ld,\"p50\":%.3f,\"p99\":%.3f}\n",
            (double)(to.at - from.at) / 1e9, to.delivered - from.delivered, to.commits - from.commits,
@@ -52,7 +52,7 @@ static void drain(double seconds) {
 }
 
 static void begin_publishing(int window, int burst, double rate) {
-    count.delivered = count.commits = count.bursts = count.wrong = 0;
+    count.delivered = count.commits = count.bursts = count.wrong = count.messages = 0;
     int64_t every = rate > 0 ? (int64_t)(1e9 / rate) : 0;
     publisher = (struct publisher){.on = 1, .burst = burst, .window = window, .every = every, .due = now_ns() + every};
 }
@@ -172,6 +172,7 @@ void phase_run(char *line) {
     else if (!strcmp(name, "wake")) sleepers((int)a, 0);
     else {
         if (!strcmp(name, "verify")) verifying = (int)a;
+        else if (!strcmp(name, "pieces")) pieces = (int)a;
         else if (!strcmp(name, "comeback")) comeback_ms = (int)a;
         else if (!strcmp(name, "publish")) begin_publishing(0, 1, a);
         else fprintf(stderr, "no such command: %s\n", name);

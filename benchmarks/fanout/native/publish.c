@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -66,21 +67,16 @@ void publish_tick(void) {
 
 int64_t publish_due(void) { return publisher.on && !publisher.window ? publisher.due : 0; }
 
-/* utime and stime of the server's processes. */
+/* What the server's processes have used, of user's and system's time, to the nanosecond. */
 double server_cpu(void) {
-    double ticks = 0;
+    double seconds = 0;
     for (int index = 0; index < config.pid_count; index++) {
-        char path[40], text[1024];
-        unsigned long user = 0, system = 0;
-        snprintf(path, sizeof path, "/proc/%d/stat", config.pids[index]);
-        FILE *file = fopen(path, "r");
-        if (!file) continue;
-        char *end = fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
-        if (end) sscanf(end + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-        ticks += (double)(user + system);
-        fclose(file);
+        clockid_t clock;
+        struct timespec used;
+        if (clock_getcpuclockid(config.pids[index], &clock) || clock_gettime(clock, &used)) continue;
+        seconds += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
     }
-    return ticks / (double)sysconf(_SC_CLK_TCK);
+    return seconds;
 }
 
 /* Less what was spent on looking whether there is anything to do. */

@@ -7,6 +7,7 @@ import { Table } from "./table.js"
 import { showStatus } from "./status.js"
 import { watchLife } from "./life.js"
 import { listening } from "./listening.js"
+import "./second.js"
 import "./sign-in.js"
 
 const $ = id => document.getElementById(id)
@@ -97,8 +98,5 @@ function tellAbsence(missed, replayed, position) {
   if ($("kill")) $("kill-result").textContent = words
 }
 
-// A machine has two names, and a cookie for each: in the second window you can be somebody else.
-const other = { "127.0.0.1": "localhost", localhost: "127.0.0.1" }[location.hostname]
-if (other) $("second").hostname = other
 document.documentElement.classList.toggle("framed", window !== window.top)
 listening()
