@@ -236,3 +236,41 @@ test("over long-poll what can't be said is rejected, and the listening goes on",
   await second
   assert.equal(room.status, "live")
 })
+
+/** A room over long-poll that is live, with the poll that waits for news. */
+async function polling(options) {
+  const carrier = new PollCarrier(options)
+  const room = presence(carrier.client, ROOM)
+  await carrier.admit()
+  await carrier.tell()
+  await carrier.more()
+  const [{ id }] = carrier.asked
+  await carrier.tell({ type: "members", id, channel: ROOM, tag: "t1", members: [ANN] })
+  await carrier.more()
+  return { carrier, room, id }
+}
+
+for (const [name, make] of Object.entries({
+  "a refusal": id => ({ type: "error", id, code: "forbidden", message: "no" }),
+  "a leave": () => ({ type: "leave", channels: [ROOM], reason: "forbidden" }),
+}))
+  test(`over long-poll a room is not asked for again after ${name}`, async () => {
+    const { carrier, room, id } = await polling()
+    await carrier.tell(make(id))
+    await carrier.more()
+    assert.deepEqual([room.status, carrier.asked], ["refused", []])
+  })
+
+test("over long-poll a room that is closed while a token is awaited is not attended with it", async t => {
+  t.mock.timers.enable({ apis: ["setTimeout"] })
+  const tokens = ["t1"]
+  let give
+  const { carrier, room } = await polling({ token: () => tokens.pop() ?? new Promise(resolve => (give = resolve)) })
+  await carrier.tell({ type: "needs_auth", reason: "token-expired" })
+  assert.equal(room.status, "stale")
+  room.close()
+  t.mock.timers.tick(1_000)
+  give("t2")
+  await carrier.admit()
+  assert.deepEqual([carrier.hello.token, carrier.asked], ["t2", []])
+})
