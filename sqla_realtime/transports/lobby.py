@@ -69,6 +69,11 @@ class Lobby:
         """The dialect of whoever can't choose one."""
         return next(iter(self.codecs.values()))
 
+    @property
+    def patience(self) -> float:
+        """How long a poll waits for news, in seconds: no longer than it would take for a ping, which clients count on."""
+        return min(self.settings.poll_wait, self.settings.ping_interval)
+
     def handshake(self, headers: Mapping[str, str], peer: str) -> Handshake:
         """What is known of a client by its request's headers (by lower-case name) and the address that it comes from."""
         address = self._proxies.client(peer, headers.get("x-forwarded-for"))

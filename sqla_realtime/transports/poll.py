@@ -49,9 +49,7 @@ class PollHandler(StreamHandler):
             return
         asked = [name for message in messages if isinstance(message, Subscribe) for name in message.channels]
         self._caller = _Caller(self._lobby.codec, self._lobby.settings.queue_bytes, asked)
-        settings = self._lobby.settings
-        # The hello has told its client not to wait longer than a ping would take.
-        timer = asyncio.get_running_loop().call_later(min(settings.poll_wait, settings.ping_interval), self._hurry)
+        timer = asyncio.get_running_loop().call_later(self._lobby.patience, self._hurry)
         try:
             await self.converse(self._caller, messages)
         finally:

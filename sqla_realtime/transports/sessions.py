@@ -57,11 +57,6 @@ class SessionHandler(BodyHandler):
         self._sessions = sessions
         self._box: Mailbox | None = None
 
-    @property
-    def patience(self) -> float:
-        """How long a request waits for news, in seconds. No longer than a ping would take: so long at most is nothing heard."""
-        return min(self._lobby.settings.poll_wait, self._lobby.settings.ping_interval)
-
     async def find(self, name: str) -> Mailbox | None:
         """The session of a name, None where there is none. Raises Finish where the process that has it answers, and Refused."""
         box = self._sessions.find(name)

@@ -119,7 +119,7 @@ class PollHandler(_PlainHandler):
         if box is None:
             self.answer([NO_SESSION])
             return
-        lines = await self.take(box, self.patience)
+        lines = await self.take(box, self._lobby.patience)
         self.answer([*(lines or []), *([] if box.close_code is None else [NO_SESSION])] or [NOOP])
         box.pause(self)
 

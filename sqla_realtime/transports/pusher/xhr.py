@@ -84,7 +84,7 @@ class XhrHandler(_PusherHandler):
     async def _carry(self, box: Mailbox) -> None:
         sent = 0
         while sent <= MOST:
-            messages = await self.take(box, None if self.streaming else self.patience)
+            messages = await self.take(box, None if self.streaming else self._lobby.patience)
             if messages is None:
                 break
             line = f"a{json.dumps([each.decode() for each in messages])}\n" if messages else "h\n"

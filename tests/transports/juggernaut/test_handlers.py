@@ -228,7 +228,7 @@ async def test_scripts_and_forms(site: Make) -> None:
 
 @live
 async def test_who_leaves_a_poll_is_forgotten(site: Make) -> None:
-    made = site(ping_interval=0.4)
+    made = site()
     client = await poller(made.port, "/observer")
     waiting = asyncio.create_task(client.poll())
     await eventually(lambda: client.session in [each.id for each in made.polled])
