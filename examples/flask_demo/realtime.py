@@ -22,7 +22,7 @@ class PageOut(BaseModel):
 
 
 realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
-# The same for the page of Spine: Juggernaut's client knows it by its alias, and pusher-js as presence-shared.
+# The same for the page of Spine, by the name that the clients of Juggernaut and of Pusher know it by.
 realtime.publish(Page, schema=PageOut, channel="shared", where=Page.project_id == 1, alias="/observer")
 
 

@@ -45,3 +45,10 @@ int dialect_joined(char *text, size_t size) {
     if (config.kind == PUSHER) return memmem(text, size, "subscription_succeeded", 22) != NULL;
     return size > 4 && !memcmp(text, "3:::", 4);
 }
+
+/* Whoever is asked whether he is still there says so. */
+void dialect_alive(struct conn *c, char *text, size_t size) {
+    static const char pong[] = "{\"event\":\"pusher:pong\",\"data\":{}}";
+    if (config.kind == PUSHER && memmem(text, size, "\"pusher:ping\"", 13)) net_send(c, 1, pong, sizeof pong - 1);
+    else if (config.kind == JUGGERNAUT && size == 3 && !memcmp(text, "2::", 3)) net_send(c, 1, "2::", 3);
+}

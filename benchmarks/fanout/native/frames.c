@@ -48,6 +48,8 @@ static void message(struct conn *c, char *text, size_t size) {
             net_close(c);
         } else if (config.kind == SOCKETIO && size == 1 && *text == '2') {
             net_send(c, 1, "3", 1);
+        } else {
+            dialect_alive(c, text, size);
         }
         return;
     }

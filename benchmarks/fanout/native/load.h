@@ -64,6 +64,7 @@ void dialect_request(struct conn *c);
 size_t dialect_session(struct conn *c, char *data, size_t size);
 void dialect_greeted(struct conn *c);
 int dialect_joined(char *text, size_t size);
+void dialect_alive(struct conn *c, char *text, size_t size);
 
 /* frames.c */
 size_t frames_parse(struct conn *c, char *data, size_t size);

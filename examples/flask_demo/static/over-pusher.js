@@ -10,8 +10,13 @@ const PusherHandler = Handler.sub({
     this.loads = 0
     this.pusher = new Pusher(key, options)
     this.pusher.connection.bind("state_change", ({ current }) => this.show(STATES[current] ?? "offline"))
-    // Ours is called "shared". A prefix that is Pusher's says that one is seen there.
-    this.channel = this.pusher.subscribe("presence-shared")
+    // While there is no server it would wait longer and longer.
+    this.pusher.connection.bind("unavailable", () => {
+      this.pusher.disconnect()
+      this.pusher.connect()
+    })
+    // Juggernaut's page calls it "/observer". Pusher's prefix says that whoever is there is seen.
+    this.channel = this.pusher.subscribe("presence-observer")
     for (const type of ["create", "update", "destroy"]) this.channel.bind(type, change => this.take({ type, ...change }))
     for (const event of ["pusher:subscription_succeeded", "reset"]) this.channel.bind(event, () => this.load())
     this.channel.bind("pusher:subscription_error", () => this.show("refused"))
@@ -59,5 +64,14 @@ const PusherHandler = Handler.sub({
   },
 })
 
-const ours = { wsHost: location.hostname, wsPort: port, httpHost: location.hostname, httpPort: port, forceTLS: false, cluster: "" }
-start(new PusherHandler(key, { ...ours, channelAuthorization: { endpoint: "/pusher/auth", transport: "ajax" } }))
+const options = {
+  cluster: "", // which is of no use where a host is given, but has to be there
+  wsHost: location.hostname,
+  wsPort: port,
+  httpHost: location.hostname,
+  httpPort: port,
+  forceTLS: false,
+  unavailableTimeout: 2000,
+  channelAuthorization: { endpoint: "/pusher/auth", transport: "ajax" },
+}
+start(new PusherHandler(key, options))

@@ -101,7 +101,7 @@ def test_who_has_not_signed_in_sees_nothing_of_it(open_window: OpenWindow, demo:
     for method, path in [("GET", "pages"), ("POST", "pages"), ("PUT", "pages/1"), ("DELETE", "pages/1")]:
         answer = request.fetch(f"{demo.url}/spine/{path}", method=method, data=None if method == "GET" else {"title": "x"})
         assert answer.status == 403
-    asked = {"socket_id": "1.1", "channel_name": "presence-shared"}
+    asked = {"socket_id": "1.1", "channel_name": "presence-observer"}
     assert request.post(f"{demo.url}/pusher/auth", form=asked).status == 403
     assert request.get(f"{demo.url}/spine/scripts/package.json").status == 404
     assert demo.read("title") == FIRST
