@@ -54,13 +54,14 @@ def _parsed(value: object) -> object:
 class PusherApp(BaseModel, frozen=True, extra="forbid"):
     """An application as Pusher's clients and libraries know it. Whoever has the ``secret`` may say anything in its channels,
     and admit anybody to the private ones. ``client_events``: so may, to each other, the members of a private channel.
-    ``webhook`` is the URL that is told who comes and goes."""
+    ``watchlists``: whoever signs in may be told who else has. ``webhook`` is the URL that is told who comes and goes."""
 
     key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     secret: Annotated[str, Field(min_length=16, repr=False)]
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     client_events: bool = False
     subscription_count: bool = False
+    watchlists: bool = False
     webhook: Annotated[str | None, Field(pattern=r"^https?://", repr=False)] = None
 
 
@@ -92,6 +93,8 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
 
     # Applications for which Pusher's protocol is served, as JSON in the environment: [{"key": .., "secret": .., "id": ..}]
     pusher: Annotated[tuple[PusherApp, ...], BeforeValidator(_parsed), Field(repr=False)] = ()
+    # How long, at most, whoever is in a channel stays there when the process is killed that it is connected to.
+    presence_lease: Seconds = 30.0
 
     # How many may be here and come at once. docs/limits.md says of each what happens beyond.
     connections: Count = 10_000
@@ -199,13 +202,8 @@ class Settings(BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True
             # The value stays out of the message: it may be the secret.
             first = error.errors(include_url=False, include_input=False)[0]
             name = str(first["loc"][0])
-            raise BadSetting(
-                name=name, source=sources[name][0], reason=first["msg"], remedy=f"Its default is {cls._default(name)}."
-            ) from None
-
-    @classmethod
-    def _default(cls, name: str) -> str:
-        return repr(cls.model_fields[name].default)
+            remedy = f"Its default is {cls.model_fields[name].default!r}."
+            raise BadSetting(name=name, source=sources[name][0], reason=first["msg"], remedy=remedy) from None
 
     def _check_secret(self) -> None:
         if self.secret is not None and len(self.secret.encode()) < MIN_SECRET:

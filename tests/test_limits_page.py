@@ -16,7 +16,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.s
 OTHERS = {
     "broker", "host", "port", "base", "url", "embedded", "secret", "algorithm", "allowed_origins", "allowed_hosts",
     "development", "ping_interval", "history_count", "history_bytes", "history_age", "statement_rows", "transaction_rows",
-    "commit_patience", "log_url", "log_timeout", "pusher",
+    "commit_patience", "log_url", "log_timeout", "presence_lease", "pusher",
 }  # fmt: skip
 
 

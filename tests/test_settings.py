@@ -9,6 +9,7 @@ import pytest
 
 from sqla_realtime.errors import BadSetting, WeakSecret
 from sqla_realtime.history import Bounds
+from sqla_realtime.protocol.reports import REPORTS
 from sqla_realtime.settings import Settings
 
 SECRET = "s" * 32
@@ -149,7 +150,7 @@ def test_applications_of_pusher_are_json_in_the_environment() -> None:
     "value",
     [
         "nonsense", "{}", [{"key": "k", "id": "1"}], [APP | {"secret": "short"}], [APP | {"key": "a/b"}], [APP | {"other": 1}],
-        [APP, APP | {"id": "2"}], [APP, APP | {"key": "l"}],
+        [APP | {"id": REPORTS}], [APP, APP | {"id": "2"}], [APP, APP | {"key": "l"}],
     ],
 )  # fmt: skip
 def test_what_is_no_application(value: Any) -> None:

@@ -1,6 +1,7 @@
 """Presence: which users are in a channel, each once however many connections they have, and who has come and gone.
 
-Whoever comes back soon was never gone, so that a page that is loaded anew is no leave and join.
+Whoever comes back soon was never gone, so that a page that is loaded anew is no leave and join. Where processes share a log
+this is so of all of them together.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
+
+from sqla_realtime.hub.company import Company, Realm
+from sqla_realtime.hub.parts import Turn
+from sqla_realtime.protocol.reports import Fact
 
 # For so many seconds somebody is still here whose last connection was lost.
 GRACE = 3.0
@@ -27,22 +32,39 @@ class Member:
     id: str
     info: Any = None
     connections: set[Hashable] = field(default_factory=set)
+    # Other processes that have connections of it.
+    elsewhere: set[str] = field(default_factory=set)
     # Ends the grace of somebody who is not connected.
     leaving: asyncio.TimerHandle | None = None
 
 
 class Presence:
-    """The users in channels. Loop thread only. ``announce(channel, member, here)`` tells that one has come or gone."""
+    """The users in channels. Loop thread only. ``announce(channel, member, here)`` tells that one has come or gone.
 
-    def __init__(self, announce: Callable[[str, Member, bool], None], grace: float = GRACE, most: int = MEMBERS) -> None:
+    ``realm`` is where other processes hear of those who are here, and are heard of; without it there are none.
+    """
+
+    def __init__(
+        self,
+        announce: Callable[[str, Member, bool], None],
+        grace: float = GRACE,
+        most: int = MEMBERS,
+        realm: Realm | None = None,
+    ) -> None:
         self._announce = announce
         self._grace = grace
         self._most = most
         self._channels: dict[str, dict[str, Member]] = {}
+        self._realm = realm or Company().realm("")
+        self._realm.moved = self._moved
 
     def members(self, channel: str) -> list[Member]:
         """Who is there, in the order of coming."""
         return list(self._channels.get(channel, {}).values())
+
+    def there(self, channel: str, user: str) -> bool:
+        """Whether somebody is."""
+        return user in self._channels.get(channel, {})
 
     def join(self, channel: str, connection: Hashable, user: str, info: Any = None) -> None:
         """A connection of a user's is in a channel. Raises Crowded."""
@@ -51,13 +73,14 @@ class Presence:
         if member is None:
             if len(members) >= self._most:
                 raise Crowded
-            member = Member(user, info)
-            self._channels.setdefault(channel, {})[user] = member
-            self._announce(channel, member, True)
+            member = self._come(channel, user, info)
+        new = not member.connections and member.leaving is None
         if member.leaving is not None:
             member.leaving.cancel()
             member.leaving = None
         member.connections.add(connection)
+        if new:
+            self._realm.tell(channel, user, Fact(1, info))
 
     def leave(self, channel: str, connection: Hashable, user: str, *, lost: bool = False) -> None:
         """A connection of a user's is in a channel no more: on purpose, or it was ``lost`` and may come back."""
@@ -69,9 +92,9 @@ class Presence:
             return
         if lost:
             loop = asyncio.get_running_loop()
-            member.leaving = loop.call_later(self._grace, self._gone, channel, member)
+            member.leaving = loop.call_later(self._grace, self._left, channel, member)
         else:
-            self._gone(channel, member)
+            self._left(channel, member)
 
     def close(self) -> None:
         """Nobody is told any more who goes."""
@@ -80,6 +103,30 @@ class Presence:
                 if member.leaving is not None:
                     member.leaving.cancel()
         self._channels.clear()
+
+    def _left(self, channel: str, member: Member) -> None:
+        member.leaving = None
+        if not member.elsewhere:
+            self._gone(channel, member)
+        self._realm.tell(channel, member.id, None)
+
+    def _moved(self, turn: Turn) -> None:
+        """Another process has somebody, or has it no more."""
+        channel, user = turn.key.channel, turn.key.item
+        member = self._channels.get(channel, {}).get(user)
+        if turn.fact is not None:
+            member = member or self._come(channel, user, turn.fact.info)
+            member.elsewhere.add(turn.process)
+        elif member is not None:
+            member.elsewhere.discard(turn.process)
+            if not member.elsewhere and not member.connections and member.leaving is None:
+                self._gone(channel, member)
+
+    def _come(self, channel: str, user: str, info: Any) -> Member:
+        member = Member(user, info)
+        self._channels.setdefault(channel, {})[user] = member
+        self._announce(channel, member, True)
+        return member
 
     def _gone(self, channel: str, member: Member) -> None:
         members = self._channels[channel]

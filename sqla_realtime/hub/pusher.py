@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqla_realtime.commit import Event
+from sqla_realtime.hub.company import Company
 from sqla_realtime.hub.connection import Connection
 from sqla_realtime.hub.doors import Refused
+from sqla_realtime.hub.parts import Turn
 from sqla_realtime.hub.presence import GRACE, Crowded, Member, Presence
+from sqla_realtime.hub.pusher_person import Person
 from sqla_realtime.hub.rooms import Rooms
+from sqla_realtime.hub.watchlists import WATCHED, Watchlists
 from sqla_realtime.protocol import pusher
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.pusher import Pusher
 from sqla_realtime.protocol.pusher_codes import PusherCode
-from sqla_realtime.protocol.pusher_names import MAX_USER, USER, Name, parse
+from sqla_realtime.protocol.pusher_names import USER, Name, parse
+from sqla_realtime.protocol.reports import Fact
 
 # Said in the channel of a user, it closes this user's connections. Nobody can publish it: the prefix is refused.
 TERMINATE = "pusher_internal:terminate"
@@ -40,28 +43,29 @@ class App(Protocol):
     @property
     def subscription_count(self) -> bool: ...
     @property
+    def watchlists(self) -> bool: ...
+    @property
     def webhook(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom an application's signature speaks of: ``id`` is None where it does not say. ``expires`` is the end of what it was
-    signed for, in seconds since the epoch, None where it has none."""
-
-    id: str | None = None
-    info: Any = None
-    expires: float | None = None
-
-
 class Desk:
-    """Loop thread only. ``publish`` has events in the log, from where every server's desk hears it."""
+    """Loop thread only. ``publish`` has events in the log, from where every server's desk hears it. ``company`` are these
+    servers: members and counts are of all of them, and each thing is told outside by one."""
 
-    def __init__(self, app: App, publish: Callable[..., Future[Any]], presence: Callable[..., Presence] = Presence) -> None:
+    def __init__(self, app: App, publish: Callable[..., Future[Any]], company: Company | None = None) -> None:
         self.app = app
         self.publish = publish
         self.rooms = Rooms()
-        self.presence = presence(self._announce)
+        self._company = company or Company()
+        members, self._counts = (self._company.realm(f"{kind} {app.id}") for kind in ("members", "rooms"))
+        members.turned = self._member_turned
+        self._counts.turned = self._room_turned
+        self._counts.moved = lambda turn: self._count(turn.key.channel, outside=turn.outside)
+        self.presence = Presence(self._announce, realm=members)
+        self._watchlists = Watchlists(self._company.realm(f"users {app.id}")) if app.watchlists else None
+        # Where a count is due, and where it is to be told outside, too.
         self._counting: dict[str, asyncio.TimerHandle] = {}
+        self._counting_outside: set[str] = set()
         # Is told what an application may want to know, as its webhooks have it.
         self.hook: Callable[[dict[str, Any]], None] = lambda event: None
         # Rooms that are empty, and perhaps not for long.
@@ -89,28 +93,38 @@ class Desk:
         vacated = self._vacated.pop(name.wire, None)
         if vacated is not None:
             vacated.cancel()
-        elif not self.rooms.inside(name.wire) and name.kind != "user":
-            self.hook({"name": "channel_occupied", "channel": name.wire})
-        new = self.rooms.enter(name.wire, connection)
+        if self.rooms.enter(name.wire, connection):
+            self._moved(name)
         connection.settle()
         connection.send(pusher.joined(name.wire, self._roster(name)))
         if name.cache:
             last = self.rooms.last(name.wire)
-            connection.send(last or pusher.missed(name.wire))
+            connection.send(pusher.missed(name.wire) if last is None else last.data)
             if last is None:
                 self.hook({"name": "cache_miss", "channel": name.wire})
-        if new:
-            self._count(name)
 
     def leave(self, name: Name, connection: Connection, person: Person, *, lost: bool = False) -> None:
         """A connection is in a channel no more."""
         self.rooms.leave(name.wire, connection)
         if name.kind == "presence" and person.id is not None:
             self.presence.leave(name.wire, connection, person.id, lost=lost)
-        self._count(name)
+        self._moved(name)
         if not self.rooms.inside(name.wire) and name.wire not in self._vacated and name.kind != "user":
             loop = asyncio.get_running_loop()
             self._vacated[name.wire] = loop.call_later(GRACE, self._empty, name.wire)
+
+    def sign_in(self, connection: Connection, person: Person) -> bool:
+        """Somebody has said who it is; whether it watches as few as it may."""
+        if self._watchlists is None or person.id is None:
+            return True
+        few = len(person.watched) <= WATCHED
+        self._watchlists.sign_in(connection, person.id, person.watched if few else ())
+        return few
+
+    def sign_out(self, connection: Connection, person: Person) -> None:
+        """A connection that has signed in is lost."""
+        if self._watchlists is not None and person.id is not None:
+            self._watchlists.sign_out(connection, person.id)
 
     def said(self, event: Event) -> None:
         """A client has said something."""
@@ -122,6 +136,14 @@ class Desk:
         """Who is in a presence channel."""
         return [member.id for member in self.presence.members(name)]
 
+    def count(self, channel: str) -> int:
+        """How many connections are in a channel."""
+        return len(self.rooms.inside(channel)) + self._counts.elsewhere(channel)
+
+    def occupied(self) -> list[str]:
+        """The channels that anybody is in, but for those of users."""
+        return [name for name in dict.fromkeys([*self.rooms, *self._counts.channels()]) if not name.startswith(USER)]
+
     def terminate(self, user: str) -> Future[Any]:
         """Close the connections of a user that is signed in, whichever server has them."""
         return self.publish(Event(self.app.id, USER + user, TERMINATE, ""))
@@ -129,6 +151,8 @@ class Desk:
     def close(self) -> None:
         """The server ends."""
         self.presence.close()
+        if self._watchlists is not None:
+            self._watchlists.close()
         for timer in (*self._counting.values(), *self._vacated.values()):
             timer.cancel()
         self._counting.clear()
@@ -146,31 +170,52 @@ class Desk:
         else:
             told = pusher.event("pusher_internal:member_removed", {"user_id": member.id}, channel)
         self.rooms.say(channel, told)
-        self.hook({"name": "member_added" if here else "member_removed", "channel": channel, "user_id": member.id})
+
+    def _member_turned(self, turn: Turn) -> None:
+        name = "member_removed" if turn.fact is None else "member_added"
+        self.hook({"name": name, "channel": turn.key.channel, "user_id": turn.key.item})
+
+    def _room_turned(self, turn: Turn) -> None:
+        self.hook({"name": "channel_vacated" if turn.fact is None else "channel_occupied", "channel": turn.key.channel})
 
     def _empty(self, channel: str) -> None:
         del self._vacated[channel]
-        self.hook({"name": "channel_vacated", "channel": channel})
+        self._counts.tell(channel, "", None)
 
-    def _count(self, name: Name) -> None:
+    def _moved(self, name: Name) -> None:
+        """There are more in a room, or fewer."""
+        if name.kind != "user":
+            self._counts.tell(name.wire, "", Fact(len(self.rooms.inside(name.wire))))
+            self._count(name.wire, outside=self._company.knows)
+
+    def _count(self, channel: str, *, outside: bool) -> None:
         """Have a room told how many are in it, soon: a crowd that comes is counted once."""
-        if not self.app.subscription_count or name.kind in ("presence", "user") or name.wire in self._counting:
+        if not self.app.subscription_count or channel.startswith("presence-"):
             return
-        self._counting[name.wire] = asyncio.get_running_loop().call_later(COUNTING, self._counted, name.wire)
+        if not outside and not self.rooms.inside(channel):
+            return
+        if outside:
+            self._counting_outside.add(channel)
+        if channel not in self._counting:
+            self._counting[channel] = asyncio.get_running_loop().call_later(COUNTING, self._counted, channel)
 
     def _counted(self, channel: str) -> None:
         del self._counting[channel]
-        count = {"subscription_count": len(self.rooms.inside(channel))}
+        count = {"subscription_count": self.count(channel)}
         self.rooms.say(channel, pusher.event("pusher_internal:subscription_count", count, channel))
-        self.hook({"name": "subscription_count", "channel": channel} | count)
+        if channel in self._counting_outside:
+            self._counting_outside.discard(channel)
+            self.hook({"name": "subscription_count", "channel": channel} | count)
 
 
 class Desks:
     """The desks of one server. ``codec`` is what their clients speak before they have asked for anything."""
 
-    def __init__(self, apps: Iterable[App], publish: Callable[..., Future[Any]], codec: Pusher) -> None:
+    def __init__(
+        self, apps: Iterable[App], publish: Callable[..., Future[Any]], codec: Pusher, company: Company | None = None
+    ) -> None:
         self.codec = codec
-        self._by_id = {app.id: Desk(app, publish) for app in apps}
+        self._by_id = {app.id: Desk(app, publish, company) for app in apps}
         self._by_key = {desk.app.key: desk for desk in self._by_id.values()}
 
     def of_key(self, key: str) -> Desk | None:
@@ -200,20 +245,3 @@ class Desks:
         """The server ends."""
         for desk in self:
             desk.close()
-
-
-def person_in(data: str, key: str) -> Person:
-    """Whom signed data speaks of. Raises ValueError where it is none."""
-    try:
-        fields = json.loads(data)
-    except RecursionError as error:
-        raise ValueError(key) from error
-    user = fields.get(key) if isinstance(fields, Mapping) else None
-    if isinstance(user, int) and not isinstance(user, bool):
-        user = str(user)  # as libraries in some languages have it
-    if not isinstance(user, str) or not 0 < len(user) <= MAX_USER or not user.isprintable():
-        raise ValueError(key)
-    expires = fields.get("expires")
-    if not isinstance(expires, int | float | None) or isinstance(expires, bool):
-        raise ValueError(key)
-    return Person(user, fields.get("user_info"), expires)

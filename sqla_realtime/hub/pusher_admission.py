@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqla_realtime.hub.doors import Doorkeeper, Place, Refused
-from sqla_realtime.hub.pusher import App, Person, person_in
+from sqla_realtime.hub.pusher import App
+from sqla_realtime.hub.pusher_person import Person, person_in
 from sqla_realtime.protocol import pusher_signatures
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.pusher_messages import Join

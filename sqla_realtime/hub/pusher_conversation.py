@@ -17,9 +17,11 @@ from sqla_realtime.hub.conversation import Conversation
 from sqla_realtime.hub.doors import Guest, Handshake, Refused
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.pace import Bucket
-from sqla_realtime.hub.pusher import Desk, Person, person_in
+from sqla_realtime.hub.pusher import Desk
 from sqla_realtime.hub.pusher_admission import Admission, admit
+from sqla_realtime.hub.pusher_person import Person, person_in
 from sqla_realtime.hub.rights import DOUBTS, Concerned, everything
+from sqla_realtime.hub.watchlists import WATCHED
 from sqla_realtime.protocol import pusher, pusher_signatures
 from sqla_realtime.protocol.codes import CloseCode, ErrorCode
 from sqla_realtime.protocol.messages import ClientMessage, Ping, Welcome
@@ -114,6 +116,8 @@ class PusherConversation(Conversation):
         for each in self._joined.values():
             self._desk.leave(each.name, self.connection, each.person, lost=True)
         self._joined.clear()
+        if self._user is not None:
+            self._desk.sign_out(self.connection, self._user)
         super().end()
 
     async def _handle(self, message: ClientMessage) -> None:
@@ -201,6 +205,8 @@ class PusherConversation(Conversation):
         else:
             self._user = person
             self.connection.send(pusher.event("pusher:signin_success", {"user_data": message.data}))
+            if not self._desk.sign_in(self.connection, person):
+                self.connection.send(pusher.error(PusherCode.TOO_MANY_WATCHED, f"A client may watch {WATCHED} users."))
 
 
 def _doubted(admission: Admission, doubt: Doubt) -> bool:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from sqla_realtime.hub.connection import Connection
 
 # So many rooms have their last words remembered, and for so many seconds.
 MEMORIES = 1000
 AGE = 1800.0
+
+
+class Words(NamedTuple):
+    """The last message in a room, spelled, and for how many seconds it is known."""
+
+    data: bytes
+    left: float
 
 
 class Rooms:
@@ -60,10 +68,11 @@ class Rooms:
         if len(self._last) > MEMORIES:
             self._last.popitem(last=False)
 
-    def last(self, name: str) -> bytes | None:
+    def last(self, name: str) -> Words | None:
         """The last words in a room, where they are known still."""
         until, data = self._last.get(name, (0.0, b""))
-        if until > self._clock():
-            return data
+        left = until - self._clock()
+        if left > 0:
+            return Words(data, left)
         self._last.pop(name, None)
         return None

@@ -16,7 +16,7 @@ from sqla_realtime.errors import BadSetting
 from sqla_realtime.hub.doors import Handshake, Refused
 from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.realtime import Realtime
-from sqla_realtime.server.pusher_auth import Authoriser, Info
+from sqla_realtime.server.pusher_auth import Authoriser, Info, Watch
 
 if TYPE_CHECKING:
     from flask import Blueprint
@@ -29,12 +29,16 @@ THREADS = 8
 
 class Endpoint:
     """What both frameworks' endpoints do. ``key`` names the application where there are several; ``info(user)`` is what the
-    others in a presence channel are told of a user, as JSON. Raises BadSetting where there is no such application."""
+    others in a presence channel are told of a user, as JSON, ``watch(user)`` the ids of those whom it watches. Raises
+    BadSetting where there is no such application."""
 
-    def __init__(self, realtime: Realtime, key: str | None = None, info: Info | None = None) -> None:
+    def __init__(
+        self, realtime: Realtime, key: str | None = None, info: Info | None = None, watch: Watch | None = None
+    ) -> None:
         self._realtime = realtime
         self._key = key
         self._info = info
+        self._watch = watch
         self._made: Authoriser | None = None
 
     @property
@@ -47,7 +51,8 @@ class Endpoint:
                 reason = "there is no application to sign for"
                 remedy = 'Realtime(pusher=[{"key": .., "secret": .., "id": ..}])'
                 raise BadSetting(name="pusher", source="settings", reason=reason, remedy=remedy)
-            self._made = Authoriser(realtime._registry, realtime.settings, realtime._application, app, self._info)
+            registry, settings, application = realtime._registry, realtime.settings, realtime._application
+            self._made = Authoriser(registry, settings, application, app, info=self._info, watch=self._watch)
         return self._made
 
     async def answer(self, what: str, handshake: Handshake, form: Mapping[str, str]) -> tuple[int, str]:
@@ -65,11 +70,18 @@ class Endpoint:
         return 200, json.dumps(signed)
 
 
-def blueprint(realtime: Realtime, *, prefix: str = "/pusher", key: str | None = None, info: Info | None = None) -> Blueprint:
+def blueprint(
+    realtime: Realtime,
+    *,
+    prefix: str = "/pusher",
+    key: str | None = None,
+    info: Info | None = None,
+    watch: Watch | None = None,
+) -> Blueprint:
     """The endpoints as a blueprint of Flask's."""
     from flask import Blueprint, Response, request
 
-    endpoint = Endpoint(realtime, key, info)
+    endpoint = Endpoint(realtime, key, info, watch)
     threads = ThreadPoolExecutor(THREADS, "realtime-pusher-view")
     made = Blueprint("realtime_pusher", __name__, url_prefix=prefix)
 
@@ -92,8 +104,10 @@ Message = MutableMapping[str, Any]
 class PusherAuth:
     """The endpoints as an ASGI application, to be mounted."""
 
-    def __init__(self, realtime: Realtime, *, key: str | None = None, info: Info | None = None) -> None:
-        self._endpoint = Endpoint(realtime, key, info)
+    def __init__(
+        self, realtime: Realtime, *, key: str | None = None, info: Info | None = None, watch: Watch | None = None
+    ) -> None:
+        self._endpoint = Endpoint(realtime, key, info, watch)
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]

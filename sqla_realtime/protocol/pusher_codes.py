@@ -21,6 +21,7 @@ class PusherCode(Closing):
     PONG_MISSING = 4201
     REFUSED = 4300
     EVENT_REFUSED = 4301
+    TOO_MANY_WATCHED = 4302
 
 
 _OURS: dict[Closing, PusherCode] = {

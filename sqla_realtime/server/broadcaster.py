@@ -8,17 +8,20 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tornado.web import Application as Routes
 
 from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Commit, Event, Order, Position
+from sqla_realtime.hub.company import Company
 from sqla_realtime.hub.feed import Feed
 from sqla_realtime.hub.gathering import Gathering
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.pace import Rate
+from sqla_realtime.hub.presence import Presence
 from sqla_realtime.hub.pusher import Desks
 from sqla_realtime.hub.snapshots import Reads, Snapshots
 from sqla_realtime.protocol.codes import SUBPROTOCOL, CloseCode
@@ -69,6 +72,7 @@ class Broadcaster:
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
         archive = DatabaseArchive(registry, settings, application, self._readers)
+        self._company = self._gather(registry)
         self.house = house = House(
             hub=self.hub,
             snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
@@ -79,16 +83,24 @@ class Broadcaster:
             explain=bool(settings.development),
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
-            gathering=Gathering(self._enter),
+            gathering=Gathering(self._enter, partial(Presence, realm=self._company.realm("native"))),
         )
         self.hub.obey = self._obey
         self._aliases = Aliases(registry)
-        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open, self._alias_of))
+        self._desks = Desks(settings.pusher, self._enter, Pusher(self._is_open, self._alias_of), self._company)
         self._webhooks = webhooks(self._desks, house.tally)
-        gate = Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
-        self._lobby = Lobby(house, gate, {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
+        self._lobby = Lobby(house, self._gate(settings), {SUBPROTOCOL: V1()}, settings, flusher=flusher, siblings=siblings)
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _gather(self, registry: Registry) -> Company:
+        """Where there is nobody to be told of, nothing is said of anybody."""
+        together = self._broker.shared and (bool(self._settings.pusher) or registry.gathers)
+        return Company(self._enter if together else None, self._settings.presence_lease)
+
+    @staticmethod
+    def _gate(settings: Settings) -> Gate:
+        return Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
 
     @staticmethod
     def _reads(settings: Settings) -> Reads:
@@ -96,10 +108,12 @@ class Broadcaster:
 
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):
-            self.house.gathering.hear(order)
-            self._desks.hear(order)
+            if not self._company.hear(order):
+                self.house.gathering.hear(order)
+                self._desks.hear(order)
             return
         if order is None:
+            self._company.missed()
             self._desks.missed()
         if self._broker.shared:
             self.house.obey(order)
@@ -137,6 +151,7 @@ class Broadcaster:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._feed.run()), loop.create_task(self._keep_time())]
         await self._feed.reached(await self._broker.head())
+        self._company.open()
         if self._siblings is not None:
             await self._siblings.open(self._server.take)
         self._server.add_sockets(sockets)
@@ -151,6 +166,7 @@ class Broadcaster:
                 await self._lobby.dismiss(CloseCode.RESTARTING)
                 await self._lobby.emptied()
         self._lobby.drop()
+        await self._company.close()
         await self._server.close_all_connections()
         for task in self._tasks:
             task.cancel()

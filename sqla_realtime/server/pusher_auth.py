@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqla_realtime.hub.doors import Guest, Handshake, Refused
@@ -17,6 +17,8 @@ from sqla_realtime.settings import PusherApp, Settings
 
 # What ``info`` says of a user, which everybody in its presence channels is told.
 Info = Callable[[Any], Any]
+# Whom a user watches, by their ids.
+Watch = Callable[[Any], Iterable[object]]
 
 
 class Authoriser:
@@ -27,10 +29,18 @@ class Authoriser:
     """
 
     def __init__(
-        self, registry: Registry, settings: Settings, application: Application, app: PusherApp, info: Info | None = None
+        self,
+        registry: Registry,
+        settings: Settings,
+        application: Application,
+        app: PusherApp,
+        *,
+        info: Info | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._app = app
         self._info = info
+        self._watch = watch
         self._workers = Workers(application, settings.snapshot_threads, "realtime-pusher")
         self._doorkeeper = ApplicationDoorkeeper(registry, settings, application, self._workers)
 
@@ -56,12 +66,19 @@ class Authoriser:
         if not SOCKET.fullmatch(socket):
             raise Refused(ErrorCode.INVALID_FIELD, "socket_id must be what the client has of it.")
         guest = await self._doorkeeper.identify(handshake, token)
-        data = compact({"id": _id(guest), "user_info": await self._about(guest)} | _until(guest))
+        told = {"id": _id(guest), "user_info": await self._about(guest)}
+        data = compact(told | await self._watchlist(guest) | _until(guest))
         return self._signed(pusher_signatures.user(socket, data), user_data=data)
 
     def _signed(self, text: str, **data: str | None) -> dict[str, str]:
         auth = f"{self._app.key}:{pusher_signatures.sign(self._app.secret, text)}"
         return {"auth": auth} | {name: value for name, value in data.items() if value is not None}
+
+    async def _watchlist(self, guest: Guest) -> dict[str, Any]:
+        watch = self._watch
+        if watch is None:
+            return {}
+        return {"watchlist": await self._workers.run(lambda user: [str(each) for each in watch(user)], guest.user)}
 
     async def _about(self, guest: Guest) -> Any:
         return None if self._info is None else await self._workers.run(self._info, guest.user)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from sqla_realtime.commit import Change, Commit, Entry, Event, Position
+from sqla_realtime.commit import Change, Commit, Entry, Event, Order, Position
+from sqla_realtime.hub.company import Company
 from sqla_realtime.hub.connection import Connection, several
 from sqla_realtime.hub.doors import Handshake
 from sqla_realtime.hub.pusher import Desks
@@ -26,6 +28,7 @@ class FakeApp:
     id: str = ID
     client_events: bool = True
     subscription_count: bool = False
+    watchlists: bool = False
     webhook: str | None = None
 
 
@@ -37,20 +40,43 @@ class Mute(Connection):
 
 
 class PusherStage:
-    """``tell`` commits a change; everything that is published is heard at once."""
+    """``tell`` commits a change; everything that is published is heard at once. On a ``log``, which is the list of the servers
+    that share it, it is heard by all of them, in a moment."""
 
-    def __init__(self, **settings: bool) -> None:
+    def __init__(self, log: list[PusherStage] | None = None, **settings: bool) -> None:
         self.stage = Stage()
         self.offset = 0
+        self.log = log
+        self.company = Company(None if log is None else self.publish)
         codec = Pusher(lambda channel: channel.startswith("open"), lambda channel, cls: "alias/open1-open2")
-        self.desks = Desks([FakeApp(**settings), FakeApp("other-key", SECRET, "2")], self.publish, codec)
-        self.stage.hub.obey = lambda order: self.desks.hear(order) if isinstance(order, Event) else None
+        apps = [FakeApp(**settings), FakeApp("other-key", SECRET, "2")]
+        self.desks = Desks(apps, self.publish, codec, self.company)
+        self.stage.hub.obey = self._obey
+        # What its applications were told.
+        self.hooked: list[tuple[str, ...]] = []
+        for desk in self.desks:
+            desk.hook = lambda event: self.hooked.append(tuple(map(str, event.values())))
+        if log is not None:
+            log.append(self)
+            self.company.open()
+
+    def _obey(self, order: Order | Event | None) -> None:
+        if isinstance(order, Event) and not self.company.hear(order):
+            self.desks.hear(order)
 
     def publish(self, *events: Event) -> Future[Any]:
-        self._dispatch(Commit((), events=events))
         done: Future[Any] = Future()
-        done.set_result(None)
+        if self.log is None:
+            self._enter(events, [self], done)
+        else:
+            asyncio.get_running_loop().call_soon(self._enter, events, self.log, done)
         return done
+
+    @staticmethod
+    def _enter(events: tuple[Event, ...], log: list[PusherStage], done: Future[Any]) -> None:
+        for stage in log:
+            stage._dispatch(Commit((), events=events))
+        done.set_result(None)
 
     def tell(self, channel: str, origin: str | None = None) -> None:
         self._dispatch(Commit((Change(channel, "create", "Row", "1", b'{"v":1}'),), origin=origin))
@@ -110,8 +136,8 @@ class Caller:
                 data["channel_data"] = member
         await self.say("pusher:subscribe", data)
 
-    async def sign_in(self, user: str, *, secret: str = SECRET) -> None:
-        data = json.dumps({"id": user})
+    async def sign_in(self, user: str, *, secret: str = SECRET, **more: Any) -> None:
+        data = json.dumps({"id": user} | more)
         signature = pusher_signatures.sign(secret, pusher_signatures.user(self.connection.id, data))
         await self.say("pusher:signin", {"auth": f"{KEY}:{signature}", "user_data": data})
 

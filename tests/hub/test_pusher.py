@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-
-import pytest
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.presence import Presence
-from sqla_realtime.hub.pusher import Desk, Desks, Person, person_in
+from sqla_realtime.hub.pusher import Desk, Desks
 from tests.hub.pusher_stage import FakeApp, PusherStage
 from tests.hub.test_pusher_conversation import IN, play
+from tests.support.virtual import run
 
 
 def test_a_channel_that_remembers() -> None:
@@ -94,6 +95,147 @@ def test_an_application_is_told_who_comes_and_goes() -> None:
     play(scene)
 
 
+SERVERS = 3
+
+
+def play_several(scene: Callable[[list[PusherStage]], Coroutine[Any, Any, None]], **settings: bool) -> None:
+    """A scene with several servers on one log, each of which knows of the others."""
+
+    async def whole() -> None:
+        log: list[PusherStage] = []
+        for _ in range(SERVERS):
+            PusherStage(log, **settings)
+        await asyncio.sleep(2)
+        await scene(log)
+
+    run(whole())
+
+
+def hooked(servers: list[PusherStage]) -> list[tuple[str, ...]]:
+    """What the application was told, by whomever."""
+    told = sorted(each for server in servers for each in server.hooked)
+    for server in servers:
+        server.hooked.clear()
+    return told
+
+
+def desks(servers: list[PusherStage]) -> list[Desk]:
+    return [next(iter(server.desks)) for server in servers]
+
+
+def test_members_are_those_of_all_servers() -> None:
+    async def scene(servers: list[PusherStage]) -> None:
+        ann, bob, tab, cid = (servers[number].client() for number in (0, 1, 2, 2))
+        await ann.join("presence-no", "ann")
+        await asyncio.sleep(2)
+        await bob.join("presence-no", "bob")
+        await tab.join("presence-no", "ann")
+        await cid.join("presence-no", "cid", user_info={"color": "red"})
+        await asyncio.sleep(2)
+        roster = bob.heard()
+        assert roster[0][2]["presence"]["hash"] == {"ann": {"name": "Ann"}, "bob": {"name": "Bob"}}
+        added = ("pusher_internal:member_added", "presence-no", {"user_id": "cid", "user_info": {"color": "red"}})
+        assert roster[1:] == [added]
+        assert [sorted(desk.users("presence-no")) for desk in desks(servers)] == [["ann", "bob", "cid"]] * SERVERS
+        assert [desk.count("presence-no") for desk in desks(servers)] == [4] * SERVERS
+        await ann.say("pusher:unsubscribe", {"channel": "presence-no"})
+        cid.conversation.end()
+        await asyncio.sleep(9)
+        assert bob.heard() == [("pusher_internal:member_removed", "presence-no", {"user_id": "cid"})]
+        assert hooked(servers) == [
+            ("channel_occupied", "presence-no"),
+            *(("member_added", "presence-no", user) for user in ("ann", "bob", "cid")),
+            ("member_removed", "presence-no", "cid"),
+        ]
+
+    play_several(scene)
+
+
+def test_connections_are_counted_over_all_servers() -> None:
+    async def scene(servers: list[PusherStage]) -> None:
+        clients = [server.client() for server in servers for _ in range(2)]
+        for each in clients:
+            await each.join("open,1")
+        await asyncio.sleep(3)
+        counts = [data["subscription_count"] for name, _, data in clients[5].heard() if name != IN]
+        assert counts[-1] == 6
+        assert [desk.count("open,1") for desk in desks(servers)] == [6] * SERVERS
+        assert [desk.occupied() for desk in desks(servers)] == [["open,1"]] * SERVERS
+        told = hooked(servers)
+        assert told[0] == ("channel_occupied", "open,1")
+        assert [each[0] for each in told].count("channel_occupied") == 1
+        assert {each[0] for each in told[1:]} == {"subscription_count"}
+        assert len(told) == 1 + SERVERS, "each server tells of its own"
+        for each in clients:
+            each.conversation.end()
+        await asyncio.sleep(1.5)
+        assert [desk.occupied() for desk in desks(servers)] == [[]] * SERVERS
+        back = servers[1].client()
+        await back.join("open,1")
+        await asyncio.sleep(9)
+        assert back.heard()[-1][2] == {"subscription_count": 1}
+        assert [desk.occupied() for desk in desks(servers)] == [["open,1"]] * SERVERS
+        assert "channel_vacated" not in [each[0] for each in hooked(servers)]
+        back.conversation.end()
+        await asyncio.sleep(9)
+        assert hooked(servers) == [("channel_vacated", "open,1"), ("subscription_count", "open,1", "0")]
+
+    play_several(scene, subscription_count=True)
+
+
+def test_users_are_online_and_their_connections_end_wherever_they_are() -> None:
+    async def scene(servers: list[PusherStage]) -> None:
+        ann, bob, tab = (server.client() for server in servers)
+        await ann.sign_in("ann", watchlist=["bob"])
+        await bob.sign_in("bob")
+        await bob.join("#server-to-user-bob")
+        await tab.sign_in("bob")
+        await tab.join("#server-to-user-bob")
+        await asyncio.sleep(2)
+        desks(servers)[0].terminate("bob")
+        await asyncio.sleep(1)
+        assert (bob.code, tab.code, ann.code) == (4009, 4009, None)
+        for each in (bob, tab):
+            each.conversation.end()
+        await asyncio.sleep(9)
+        turns = [(event["name"], event["user_ids"]) for _, _, data in ann.heard()[1:] for event in data["events"]]
+        assert turns == [("offline", ["bob"]), ("online", ["bob"]), ("offline", ["bob"])]
+        assert hooked(servers) == []
+
+    play_several(scene, watchlists=True)
+
+
+def test_what_processes_tell_each_other_nobody_hears() -> None:
+    async def scene(servers: list[PusherStage]) -> None:
+        spy = servers[0].client()
+        await spy.join("presence-no", "ann")
+        await spy.join("private-no")
+        spy.heard()
+        name = f"{servers[1].company.parts.me}"
+        await spy.join(f"private-{name}")
+        await servers[1].client().join("presence-no", "bob")
+        await asyncio.sleep(100)
+        assert set(spy.names()) == {IN, "pusher_internal:member_added"}
+
+    play_several(scene)
+
+
+def test_a_room_is_vacated_when_it_was_empty_for_a_while() -> None:
+    async def scene(stage: PusherStage) -> None:
+        clients = [stage.client() for _ in range(2)]
+        await clients[0].join("open,1")
+        clients[0].conversation.end()
+        await asyncio.sleep(2)
+        await clients[1].join("open,1")
+        clients[1].conversation.end()
+        await asyncio.sleep(2)
+        assert stage.hooked == [("channel_occupied", "open,1")]
+        await asyncio.sleep(2)
+        assert stage.hooked == [("channel_occupied", "open,1"), ("channel_vacated", "open,1")]
+
+    play(scene)
+
+
 def test_what_was_missed_is_a_reset() -> None:
     async def scene(stage: PusherStage) -> None:
         client = stage.client()
@@ -113,29 +255,3 @@ def test_desks_are_found_by_key_and_by_id() -> None:
     assert isinstance(desk, Desk)
     assert desks.of_key("app-key") is desks.of_id("1") is desk
     assert desks.of_key("1") is desks.of_id("app-key") is None
-
-
-@pytest.mark.parametrize(
-    ("data", "person"),
-    [
-        ('{"user_id":"7"}', Person("7")),
-        ('{"user_id":7,"user_info":{"a":1}}', Person("7", {"a": 1})),
-        ('{"user_id":"7","expires":5.5}', Person("7", None, 5.5)),
-        ('{"user_id":"Zoë O."}', Person("Zoë O.")),
-    ],
-)
-def test_whom_data_speaks_of(data: str, person: Person) -> None:
-    assert person_in(data, "user_id") == person
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        "", "x", "[]", "{}", '{"user_id":true}', '{"user_id":null}', '{"user_id":""}', '{"user_id":"\\ud800"}',
-        '{"user_id":"a\\nb"}', '{"user_id":"' + "x" * 129 + '"}', "[" * 100_000,
-        '{"user_id":"7","expires":"x"}',
-    ],
-)  # fmt: skip
-def test_of_whom_it_does_not(data: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        person_in(data, "user_id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqla_realtime.hub.rooms import AGE, MEMORIES, Rooms
+from sqla_realtime.hub.rooms import AGE, MEMORIES, Rooms, Words
 from tests.hub.fakes import Client
 
 
@@ -44,9 +44,9 @@ def test_last_words_are_kept_for_a_while_and_of_so_many_rooms() -> None:
     rooms = Rooms(lambda: now[0])
     rooms.remember("a", b"1")
     rooms.remember("a", b"2")
-    assert (rooms.last("a"), rooms.last("b")) == (b"2", None)
+    assert (rooms.last("a"), rooms.last("b")) == (Words(b"2", AGE), None)
     now[0] = AGE
     assert rooms.last("a") is None
     for number in range(MEMORIES + 1):
         rooms.remember(str(number), b"x")
-    assert (rooms.last("0"), rooms.last("1")) == (None, b"x")
+    assert (rooms.last("0"), rooms.last("1")) == (None, Words(b"x", AGE))

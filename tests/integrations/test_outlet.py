@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from sqla_realtime import Realtime, anyone, signed_in
-from sqla_realtime.commit import Change, Commit
+from sqla_realtime.commit import Change, Commit, Event
 from sqla_realtime.errors import BadSetting
 from sqla_realtime.integrations.outlet import Outlet
+from sqla_realtime.protocol.reports import REPORTS
 from tests.support.models import Page, PageOut
 from tests.support.scene import Ear
 
@@ -38,6 +39,11 @@ def test_each_change_is_an_event_and_what_is_not_for_anyone_is_private(declared:
         ("projects,1,pages", "create", {"id": "1", "class": "Page", "record": {"id": 1}}),
         ("private-members,1", "destroy", {"id": "1", "class": "Page", "cause": "leave"}),
     ]
+
+
+def test_what_is_said_in_other_dialects_and_between_servers_is_not_relayed(declared: Realtime) -> None:
+    events = tuple(Event(app, "projects,1,pages", "news", "{}") for app in ("1", REPORTS))
+    assert list(Outlet(declared._registry).events(Commit((), events=events))) == []
 
 
 def test_only_what_was_asked_for(declared: Realtime) -> None:

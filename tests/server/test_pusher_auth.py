@@ -12,7 +12,7 @@ from sqla_realtime.hub.doors import Guest, Handshake, Refused
 from sqla_realtime.schema.publication import Publication
 from sqla_realtime.schema.registry import Registry
 from sqla_realtime.server.doors import Application
-from sqla_realtime.server.pusher_auth import Authoriser
+from sqla_realtime.server.pusher_auth import Authoriser, Watch
 from sqla_realtime.server.tokens import sign
 from sqla_realtime.settings import PusherApp, Settings
 from tests.support.models import Account, AccountOut, Page, PageOut
@@ -21,9 +21,10 @@ SECRET = "s" * 32
 APP = PusherApp(key="key", secret="a secret of the application", id="1")  # noqa: S106
 
 
-def authoriser(registry: Registry) -> Authoriser:
+def authoriser(registry: Registry, watch: Watch | None = None) -> Authoriser:
     application = Application(identify=lambda identity: None if identity.id == "gone" else Guest(identity.id))
-    return Authoriser(registry, Settings(secret=SECRET), application, APP, lambda user: {"known": user is not None})
+    settings = Settings(secret=SECRET)
+    return Authoriser(registry, settings, application, APP, info=lambda user: {"known": user is not None}, watch=watch)
 
 
 def token(user: str) -> str:
@@ -70,3 +71,10 @@ def test_an_alias_is_signed_for_whoever_may_join_all_that_it_stands_for() -> Non
         with pytest.raises(Refused):
             asyncio.run(auth.channel(Handshake(), token("7"), "1.2", "private-observer"))
         allowed[channel] = True
+
+
+def test_whom_a_user_watches_is_signed_where_the_application_says_it() -> None:
+    watching = authoriser(Registry(), lambda user: (number for number in (8, 9) if user == Guest("7")))
+    for auth, watched in ((authoriser(Registry()), None), (watching, ["8", "9"])):
+        signed = asyncio.run(auth.user(Handshake(), token("7"), "1.2"))
+        assert json.loads(signed["user_data"]).get("watchlist") == watched

@@ -3,6 +3,7 @@ a shared log is looked at a few times a second."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from tests.support.models import Account, Base, Project
 from tests.support.peer import Peer
 from tests.support.processes import Process
 from tests.support.scene import PAGES, Scene, eventually, live
+from tests.transports.pusher.test_socket import APP
 
 Make = Callable[..., Scene]
 
@@ -84,7 +86,8 @@ WINDOW, RATE = 24, 5.0
 
 @pytest.mark.beside
 def test_a_server_that_has_nothing_to_do_asks_the_database_less_than_five_times_a_second() -> None:
-    """As PostgreSQL counts them; whatever one asks on a connection that commits by itself is a transaction."""
+    """As PostgreSQL counts them; whatever one asks on a connection that commits by itself is a transaction. And it says
+    nothing to other servers, but once that it is there."""
     server = create_engine(postgres_url(), isolation_level="AUTOCOMMIT")
     with postgres_engine() as engine, server.connect() as connection:
         Base.metadata.create_all(engine)
@@ -98,7 +101,8 @@ def test_a_server_that_has_nothing_to_do_asks_the_database_less_than_five_times_
             asked: int = connection.execute(query, {"name": engine.url.database}).scalar_one()
             return asked
 
-        with Process("tests.support.shared_app", engine.url.render_as_string(hide_password=False), "serve") as process:
+        url, apps = engine.url.render_as_string(hide_password=False), json.dumps([APP])
+        with Process("tests.support.shared_app", url, "serve", REALTIME_PUSHER=apps) as process:
             process.printed("^port ")
             deadline = time.monotonic() + 60
             first, began = count(), time.monotonic()
@@ -108,4 +112,6 @@ def test_a_server_that_has_nothing_to_do_asks_the_database_less_than_five_times_
                 if asked >= WINDOW:
                     first, began = count(), time.monotonic()
                 time.sleep(0.1)
+            with engine.connect() as reader:
+                assert reader.execute(text("SELECT count(*) FROM realtime_log")).scalar_one() == 1
     server.dispose()

@@ -6,6 +6,8 @@ Whatever does not hold in a signature is answered alike, so nobody learns which 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -120,7 +122,7 @@ class ChannelsHandler(ApiHandler):
         prefix, info = self.get_query_argument("filter_by_prefix", ""), self.wanted()
         if "user_count" in info and not prefix.startswith("presence-"):
             raise Bad("user_count is known of presence channels alone: filter_by_prefix=presence-")
-        names = [name for name in desk.rooms if name.startswith(prefix) and not name.startswith("#")]
+        names = [name for name in desk.occupied() if name.startswith(prefix)]
         return {"channels": {name: _state(desk, name, info) for name in names}}
 
 
@@ -129,9 +131,16 @@ class ChannelHandler(ApiHandler):
 
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
         name = _named(path["channel"])
-        if "user_count" in self.wanted() and name.kind != "presence":
+        wanted = self.wanted()
+        if "user_count" in wanted and name.kind != "presence":
             raise Bad("user_count is known of presence channels alone.")
-        return {"occupied": bool(desk.rooms.inside(name.wire))} | _state(desk, name.wire, self.wanted())
+        if "cache" in wanted and not name.cache:
+            raise Bad("cache is known of channels alone that remember: cache-, private-cache- and so on.")
+        known = {"occupied": desk.count(name.wire) > 0} | _state(desk, name.wire, wanted)
+        last = desk.rooms.last(name.wire) if "cache" in wanted else None
+        if last is not None:
+            known["cache"] = {"data": json.loads(last.data)["data"], "ttl": math.ceil(last.left)}
+        return known
 
 
 class UsersHandler(ApiHandler):
@@ -163,10 +172,10 @@ def _named(channel: str) -> Name:
 
 
 def _state(desk: Desk, channel: str, info: set[str]) -> dict[str, Any]:
-    """What is asked about a channel, as far as this process knows."""
+    """What is asked about a channel."""
     known: dict[str, Any] = {}
     if "user_count" in info and channel.startswith("presence-"):
         known["user_count"] = len(desk.users(channel))
     if "subscription_count" in info:
-        known["subscription_count"] = len(desk.rooms.inside(channel))
+        known["subscription_count"] = desk.count(channel)
     return known

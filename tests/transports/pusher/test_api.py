@@ -103,6 +103,12 @@ def test_the_library_for_node_publishes_and_asks(made: Scene, node: Node) -> Non
     ]  # fmt: skip
     node.run('var eve = client("eve", "9"); eve.join("private-cache-x")')
     assert heard(node, "eve", "first")[3] == {"a": 1}
+    node.run('told(server.get({path: "/channels/private-cache-x", params: {info: "cache,subscription_count"}}))')
+    [told] = node.until("answer")[2:]
+    assert 1790 < told["cache"].pop("ttl") <= 1800
+    assert told == {"occupied": True, "cache": {"data": '{"a":1}'}, "subscription_count": 2}
+    node.run('told(server.get({path: "/channels/cache-nothing", params: {info: "cache"}}))')
+    assert node.until("answer")[1:] == [200, {"occupied": False}]
     node.run('told(server.triggerBatch([{channel: "news", name: "second", data: {b: 2}}]))')
     assert node.until("answer")[1:] == [200, {}]
     node.run('told(server.get({path: "/channels", params: {filter_by_prefix: "private-"}}))')
@@ -148,6 +154,7 @@ async def test_what_is_not_signed_so_is_refused(scene: Make, ear: Ear) -> None:
         assert said is None or text == said
     for path in ("/apps/1/channels/a~b", "/apps/1/channels/news/users"):
         assert (await ask(made.port, signed(path)))[0] == 400
+    assert (await ask(made.port, signed("/apps/1/channels/news", info="cache")))[0] == 400
     for path in ("/apps/1/channels", "/apps/1/channels/news", "/apps/1/channels/presence-x/users"):
         assert (await ask(made.port, path))[0] == 401
 

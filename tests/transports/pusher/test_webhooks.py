@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
-import pusher
 import pytest
 from websockets.asyncio.client import connect
 
@@ -20,52 +15,17 @@ from sqla_realtime.hub.tally import Tally
 from sqla_realtime.transports.pusher import webhooks
 from sqla_realtime.transports.pusher.webhooks import WAITING, Webhooks
 from tests.hub.pusher_stage import PusherStage
+from tests.support.pusher_told import Told
 from tests.support.scene import Scene, live
 from tests.transports.pusher.test_socket import APP
 
 Make = Callable[..., Scene]
 
 
-class Told:
-    """An application's server; ``statuses`` are its next answers, 200 after that."""
-
-    def __init__(self) -> None:
-        self.requests: queue.SimpleQueue[tuple[dict[str, str], bytes]] = queue.SimpleQueue()
-        self.statuses: list[int] = []
-        told = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(told.statuses.pop(0) if told.statuses else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                told.requests.put((dict(self.headers.items()), body))
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-
-    async def next(self) -> dict[str, Any]:
-        """What is told next, as the library reads it."""
-        headers, body = await asyncio.to_thread(self.requests.get, timeout=20)
-        library = pusher.Pusher(app_id="1", key=APP["key"], secret=APP["secret"], host="127.0.0.1")
-        found: dict[str, Any] = library.validate_webhook(headers["X-Pusher-Key"], headers["X-Pusher-Signature"], body)
-        assert found is not None, "the library does not take it"
-        return found
-
-
 @pytest.fixture
 def told() -> Iterator[Told]:
-    told = Told()
-    thread = threading.Thread(target=told.server.serve_forever)
-    thread.start()
-    yield told
-    told.server.shutdown()
-    thread.join()
-    told.server.server_close()
+    with Told() as told:
+        yield told
 
 
 @live
