@@ -116,11 +116,6 @@ class Registry:
         if assembly is not None:
             self._assemblies[text] = assembly
 
-    @property
-    def gathers(self) -> bool:
-        """Whether there are channels whose members are told of each other."""
-        return any(assembly.shown is not None for assembly in self._assemblies.values())
-
     def of(self, mapper: Mapper[Any]) -> Family:
         """What a row of this mapper is published as, by itself and by its ancestors."""
         family = self._by_mapper.get(mapper)

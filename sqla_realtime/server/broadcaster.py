@@ -95,7 +95,8 @@ class Broadcaster:
 
     def _gather(self, registry: Registry) -> Company:
         """Where there is nobody to be told of, nothing is said of anybody."""
-        together = self._broker.shared and (bool(self._settings.pusher) or registry.gathers)
+        members = any(assembly.shown is not None for assembly in registry.assemblies().values())
+        together = self._broker.shared and (members or bool(self._settings.pusher))
         return Company(self._enter if together else None, self._settings.presence_lease)
 
     @staticmethod

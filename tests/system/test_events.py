@@ -1,4 +1,5 @@
-"""What a client says reaches those who are there on every server that shares the log, once, and nobody later."""
+"""What a client says reaches those who are there on every server that shares the log, once, and nobody later; and those who are
+there are known to all of them."""
 
 from __future__ import annotations
 
@@ -77,5 +78,45 @@ def test_what_is_said_on_one_server_is_heard_on_the_other(ports: list[int]) -> N
             await bob.until(lambda heard: heard.get("type") == "event")
             assert [message["from"] for message in bob.log if message.get("type") == "event"] == ["1"]
             assert {message["type"] for message in reader.log} == {"hello", "subscribed"}
+
+    asyncio.run(scene())
+
+
+async def sees(peer: Peer, *users: str) -> None:
+    """Wait until these are who is there, as far as a client was told."""
+    while sorted(who(peer)) != sorted(users):
+        await peer.hear()
+
+
+def who(peer: Peer) -> set[str]:
+    there: set[str] = set()
+    for message in peer.log:
+        match message["type"]:
+            case "members":
+                there = {member["id"] for member in message["members"]}
+            case "joined":
+                there.add(message["member"]["id"])
+            case "left":
+                there.remove(message["member"])
+    return there
+
+
+def test_members_are_those_of_both(ports: list[int]) -> None:
+    async def scene() -> None:
+        async with Peer(ports[0]) as ann, Peer(ports[1]) as bob, Peer(ports[0]) as tab:
+            for peer, user in ((ann, "1"), (bob, "2"), (tab, "2")):
+                await come(peer, user)
+            for peer in (ann, bob, tab):
+                await sees(peer, "1", "2")
+            for number, peer in enumerate((bob, tab), 30):
+                await ask(peer, {"type": "depart", "id": number, "channel": ROOM})
+            await sees(ann, "1")
+            async with Peer(ports[1]) as cid:
+                await come(cid, "3")
+                for peer in (ann, cid):
+                    await sees(peer, "1", "3")
+            turns = [message["type"] for message in ann.log if message["type"] in ("joined", "left")]
+            assert turns == ["joined", "left", "joined"], "a user with two tabs comes and goes once"
+            assert ann.log[-1]["tag"] == next(message["tag"] for message in reversed(cid.log) if "tag" in message)
 
     asyncio.run(scene())
