@@ -89,8 +89,8 @@ class Company:
         return self._publish is None or self.parts.knows
 
     def open(self) -> None:
-        """What is in the log was heard: ask for what is not. Where there is nothing to be told of, say nothing."""
-        if self._realms and self._publish is not None:
+        """What is in the log was heard: ask for what is not."""
+        if self._publish is not None:
             self._due.add("asks")
             self._soon()
 
@@ -112,7 +112,7 @@ class Company:
         """The next event in the log; whether it was a report, or passed for one."""
         if event.app != REPORTS:
             return False
-        if not self._realms:
+        if self._publish is None:
             return True
         try:
             report = read(event.data, self._realms)
@@ -128,7 +128,7 @@ class Company:
 
     def missed(self) -> None:
         """Part of the log is lost: tell and ask everything anew."""
-        if self._realms and self._publish is not None:
+        if self._publish is not None:
             self.parts.doubt()
             self._due.add("asks")
             self._repeat()

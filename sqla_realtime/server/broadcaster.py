@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -17,7 +17,7 @@ from sqla_realtime.brokers.base import Broker
 from sqla_realtime.commit import Commit, Event, Order, Position
 from sqla_realtime.hub.company import Company
 from sqla_realtime.hub.feed import Feed
-from sqla_realtime.hub.gathering import NATIVE, Gathering
+from sqla_realtime.hub.gathering import Gathering
 from sqla_realtime.hub.house import House
 from sqla_realtime.hub.hub import Hub
 from sqla_realtime.hub.pace import Rate
@@ -71,8 +71,8 @@ class Broadcaster:
         # Apart, so that snapshots of a slow database keep nobody from being identified.
         self._readers = Workers(application, settings.snapshot_threads, "realtime-snapshot")
         self._askers = Workers(application, settings.snapshot_threads, "realtime-rule")
-        self._company = Company(self._enter if broker.shared else None, settings.presence_lease)
         archive = DatabaseArchive(registry, settings, application, self._readers)
+        self._company = self._gather(registry)
         self.house = house = House(
             hub=self.hub,
             snapshots=Snapshots(self.hub, self._feed, broker, archive, self._reads(settings)),
@@ -83,7 +83,7 @@ class Broadcaster:
             explain=bool(settings.development),
             patience=settings.hello_timeout,
             rate=Rate(settings.message_rate, settings.message_burst, settings.max_errors),
-            gathering=Gathering(self._enter, self._presence(registry)),
+            gathering=Gathering(self._enter, partial(Presence, realm=self._company.realm("native"))),
         )
         self.hub.obey = self._obey
         self._aliases = Aliases(registry)
@@ -93,6 +93,12 @@ class Broadcaster:
         self._server = Porch(self._routes(), settings, house.tally)
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _gather(self, registry: Registry) -> Company:
+        """Where there is nobody to be told of, nothing is said of anybody."""
+        members = any(assembly.shown is not None for assembly in registry.assemblies().values())
+        together = self._broker.shared and (members or bool(self._settings.pusher))
+        return Company(self._enter if together else None, self._settings.presence_lease)
+
     @staticmethod
     def _gate(settings: Settings) -> Gate:
         return Gate.of(settings.allowed_origins, settings.allowed_hosts, settings.host, bool(settings.development))
@@ -100,11 +106,6 @@ class Broadcaster:
     @staticmethod
     def _reads(settings: Settings) -> Reads:
         return Reads(settings.snapshot_threads, settings.snapshot_line, settings.snapshot_share, settings.snapshot_rows)
-
-    def _presence(self, registry: Registry) -> Callable[..., Presence]:
-        """Where channels have members, they are those of all processes."""
-        shown = any(assembly.shown is not None for assembly in registry.assemblies().values())
-        return partial(Presence, realm=self._company.realm(NATIVE) if shown else None)
 
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):

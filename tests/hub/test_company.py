@@ -494,21 +494,17 @@ def test_alone_nothing_is_said() -> None:
     run(scene())
 
 
-def test_where_there_is_nobody_to_be_told_of_nothing_is_asked() -> None:
+def test_who_is_alone_passes_over_what_others_say() -> None:
     async def scene(log: Log) -> None:
-        idle = Company(log.publish)
-        idle.open()
-        idle.missed()
-        a = Process(log)
+        alone, a = Company(), Process(log)
+        realm = alone.realm("r")
+        realm.moved = realm.turned = lambda turn: pytest.fail("it has heard something")
         a.join("ann")
         await asyncio.sleep(3)
-        assert all(idle.hear(event) for event in log.written)
+        assert log.written
+        assert all(alone.hear(event) for event in log.written)
         a.killed()
-        assert {event.channel for event in log.written} == {a.name}
-        log.written.clear()
         await asyncio.sleep(1000)
-        await idle.close()
-        assert log.written == []
 
     play(scene)
 

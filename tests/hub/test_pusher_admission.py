@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sqla_realtime.hub.doors import Refused
-from sqla_realtime.hub.pusher import Person
 from sqla_realtime.hub.pusher_admission import Admission, admit
+from sqla_realtime.hub.pusher_person import Person
 from sqla_realtime.protocol import pusher_signatures
 from sqla_realtime.protocol.pusher_messages import Join
 from tests.hub.fakes import ScriptedDoorkeeper

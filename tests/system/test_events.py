@@ -1,4 +1,5 @@
-"""Who is there and what they say is known on every server that shares the log: once, and what was said to nobody later."""
+"""What a client says reaches those who are there on every server that shares the log, once, and nobody later; and those who are
+there are known to all of them."""
 
 from __future__ import annotations
 
@@ -53,42 +54,6 @@ def say(number: int, on: object, name: str = "typing") -> dict[str, Any]:
     return {"type": "say", "id": number, "channel": ROOM, "name": name, "data": {"on": on}}
 
 
-def test_who_is_on_one_server_is_seen_on_the_other(ports: list[int]) -> None:
-    async def scene() -> None:
-        async with Peer(ports[0]) as bob, Peer(ports[1]) as ann:
-            await come(bob, "2")
-            await come(ann, "1")
-            for peer, other in ((bob, "1"), (ann, "2")):
-                while other not in there(peer):
-                    await peer.hear()
-            async with Peer(ports[1]) as tab:  # one more of somebody who is there already
-                await come(tab, "2")
-                assert {"1", "2"} == there(tab)
-            await ask(ann, {"type": "depart", "id": 8, "channel": ROOM})
-            while "1" in there(bob):
-                await bob.hear()
-            assert told(bob) == [("joined", "1"), ("left", "1")]
-
-    asyncio.run(scene())
-
-
-def there(peer: Peer) -> set[str]:
-    """Who is there, by all that a peer has heard."""
-    found: set[str] = set()
-    for message in peer.log:
-        if message.get("type") == "members":
-            found = {member["id"] for member in message["members"]}
-    for kind, user in told(peer):
-        (found.add if kind == "joined" else found.discard)(user)
-    return found
-
-
-def told(peer: Peer) -> list[tuple[str, str]]:
-    """Who has come and gone."""
-    changes = [message for message in peer.log if message.get("type") in ("joined", "left")]
-    return [(each["type"], each["member"]["id"] if each["type"] == "joined" else each["member"]) for each in changes]
-
-
 def test_what_is_said_on_one_server_is_heard_on_the_other(ports: list[int]) -> None:
     async def scene() -> None:
         async with Peer(ports[0]) as bob, Peer(ports[1]) as tab, Peer(ports[1]) as ann, Peer(ports[1]) as reader:
@@ -113,5 +78,45 @@ def test_what_is_said_on_one_server_is_heard_on_the_other(ports: list[int]) -> N
             await bob.until(lambda heard: heard.get("type") == "event")
             assert [message["from"] for message in bob.log if message.get("type") == "event"] == ["1"]
             assert {message["type"] for message in reader.log} == {"hello", "subscribed"}
+
+    asyncio.run(scene())
+
+
+async def sees(peer: Peer, *users: str) -> None:
+    """Wait until these are who is there, as far as a client was told."""
+    while sorted(who(peer)) != sorted(users):
+        await peer.hear()
+
+
+def who(peer: Peer) -> set[str]:
+    there: set[str] = set()
+    for message in peer.log:
+        match message["type"]:
+            case "members":
+                there = {member["id"] for member in message["members"]}
+            case "joined":
+                there.add(message["member"]["id"])
+            case "left":
+                there.remove(message["member"])
+    return there
+
+
+def test_members_are_those_of_both(ports: list[int]) -> None:
+    async def scene() -> None:
+        async with Peer(ports[0]) as ann, Peer(ports[1]) as bob, Peer(ports[0]) as tab:
+            for peer, user in ((ann, "1"), (bob, "2"), (tab, "2")):
+                await come(peer, user)
+            for peer in (ann, bob, tab):
+                await sees(peer, "1", "2")
+            for number, peer in enumerate((bob, tab), 30):
+                await ask(peer, {"type": "depart", "id": number, "channel": ROOM})
+            await sees(ann, "1")
+            async with Peer(ports[1]) as cid:
+                await come(cid, "3")
+                for peer in (ann, cid):
+                    await sees(peer, "1", "3")
+            turns = [message["type"] for message in ann.log if message["type"] in ("joined", "left")]
+            assert turns == ["joined", "left", "joined"], "a user with two tabs comes and goes once"
+            assert ann.log[-1]["tag"] == next(message["tag"] for message in reversed(cid.log) if "tag" in message)
 
     asyncio.run(scene())
