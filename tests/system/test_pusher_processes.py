@@ -14,7 +14,7 @@ import pusher
 import pytest
 from sqlalchemy import Engine
 
-from sqla_realtime.transports.siblings import can_share
+from sqla_realtime.transports.family import can_share
 from tests.support.databases import postgres_engine
 from tests.support.processes import Process, free_ports
 from tests.support.pusher_peer import PusherPeer
