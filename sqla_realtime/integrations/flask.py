@@ -32,7 +32,7 @@ RETRY = 5.0
 # Where a request keeps who writes in it, and who did before. Not in g, which nested requests share.
 AUTHOR = "sqla_realtime.author"
 # The client's adapters, as its package.json exports them; those of React and Vue also need their framework in an import map.
-ADAPTERS = ("dom", "element", "react", "svelte", "vue")
+ADAPTERS = ("dom", "element", "presence", "react", "svelte", "vue")
 
 
 def init_app(realtime: Realtime, app: Flask, db: Any = None) -> None:
