@@ -14,6 +14,7 @@ import pusher
 import pytest
 from sqlalchemy import Engine
 
+from sqla_realtime.protocol.pusher_codes import PusherCode
 from sqla_realtime.transports.family import can_share
 from tests.support.databases import postgres_engine
 from tests.support.processes import Process, free_ports
@@ -150,11 +151,11 @@ async def test_members_and_counts_are_those_of_all_processes(servers: Servers, t
         await servers.say(["ann", "bob", "dan"], 3, both, {"occupied": True, "subscription_count": 1})
 
         ending = asyncio.create_task(asyncio.to_thread(second.stop, signal.SIGTERM))
-        assert await bob.gone() == 4200
+        assert await bob.gone() == PusherCode.RESTARTING
         bob = await at(first, "bob")
         for channel in both:
             await bob.join(channel)
-        assert await ann.gone() == 4200
+        assert await ann.gone() == PusherCode.RESTARTING
         await ending
         await dan.until(REMOVED)
         assert (went(dan), went(bob)) == (["ann"], [])
