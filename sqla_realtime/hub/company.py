@@ -134,8 +134,8 @@ class Company:
             self._repeat()
 
     async def close(self) -> None:
-        """Say that this process ends. What it has is taken for being there a while longer: its clients are on their way to
-        other processes."""
+        """Say that this process ends, and once more all that it has, for whoever comes after it. It is taken for being there
+        a while longer: its clients are on their way to other processes."""
         self._closed = True
         for timer in (self._speaking, self._beating):
             if timer is not None:
@@ -145,6 +145,7 @@ class Company:
                 async with asyncio.timeout(PARTING):
                     if self._written is not None:
                         await asyncio.wait([self._written])
+                    self._untold.update(dict.fromkeys(self._here))
                     await asyncio.wait([self._speak()])
                     while self._untold:
                         await asyncio.wait([self._speak()])

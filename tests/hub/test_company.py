@@ -313,6 +313,24 @@ def test_one_by_one_they_are_replaced_and_nobody_is_gone() -> None:
     play(scene)
 
 
+def test_who_comes_after_the_only_one_knows_what_it_knew() -> None:
+    async def scene(log: Log) -> None:
+        a = Process(log)
+        a.join("ann", "bob")
+        await asyncio.sleep(1000)
+        a.lose("ann", "bob")
+        await a.company.close()
+        a.killed()
+        new = Process(log, old=1)
+        await asyncio.sleep(1)
+        new.join("ann")
+        await asyncio.sleep(2 * LEASE)
+        assert new.there == "ann"
+        assert told(a, new) == ["+ann", "+bob", "-bob"]
+
+    play(scene)
+
+
 def test_who_does_not_come_back_from_one_that_has_ended_is_gone() -> None:
     async def scene(log: Log) -> None:
         a, b = Process(log), Process(log)
