@@ -121,6 +121,31 @@ def test_the_library_for_node_publishes_and_asks(made: Scene, node: Node) -> Non
     heard(node, "bob", "disconnected")
 
 
+WATCH = """
+var watch = (name, user, watchlist) => {
+    const made = new Pusher("app-key", {...options(%(port)d), userAuthentication: {customHandler: ({socketId}, done) =>
+        done(null, server.authenticateUser(socketId, {id: user, watchlist}))}})
+    made.user.watchlist.bind_global((event, {user_ids}) => say(name, event, user_ids))
+    made.connection.bind("error", ({data}) => say(name, "error", data.code))
+    made.signin()
+    return made
+}
+"""
+
+
+def test_pusher_js_is_told_of_those_whom_it_watches(scene: Make) -> None:
+    made = scene(pusher=[APP | {"watchlists": True}])
+    with Node() as node:
+        node.run((CLIENT + WATCH) % {"port": made.port})
+        node.run('var ann = watch("ann", "7", ["8", "9"])')
+        assert heard(node, "ann", "offline")[2] == ["8", "9"]
+        node.run('var bob = watch("bob", "8", ["7"])')
+        assert heard(node, "bob", "online")[2] == ["7"]
+        assert heard(node, "ann", "online")[2] == ["8"]
+        node.run('watch("eve", "9", Array.from({length: 101}, (_, number) => `user ${number}`))')
+        assert heard(node, "eve", "error")[2] == 4302
+
+
 def signed(path: str, body: bytes = b"", *, method: str = "GET", late: float = 0, **query: str) -> str:
     """A request's path with its query."""
     query |= {"auth_key": APP["key"], "auth_timestamp": str(int(time.time() - late)), "auth_version": "1.0"}
