@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, app: App, publish: Callable[..., Future[Any]], company: Company | None = None) -> None:
         self.app = app
         self.publish = publish
-        self.rooms = Rooms()
+        self.rooms, self._signed_in = Rooms(), Rooms()
         self._company = company or Company()
         members, self._counts = (self._company.realm(f"{kind} {app.id}") for kind in ("members", "rooms"))
         members.turned = self._member_turned
@@ -75,7 +75,7 @@ class Desk:
         """Something was said in a channel of this application, by whatever server's client or publisher."""
         name = parse(event.channel)
         if event.name == TERMINATE:
-            for connection in list(self.rooms.inside(event.channel)):
+            for connection in list(self._signed_in.inside(event.channel)):
                 connection.close(PusherCode.UNAUTHORIZED)
             return
         data = pusher.heard(event)
@@ -115,6 +115,7 @@ class Desk:
 
     def sign_in(self, connection: Connection, person: Person) -> bool:
         """Somebody has said who it is; whether it watches as few as it may."""
+        self._signed_in.enter(f"{USER}{person.id}", connection)
         if self._watchlists is None or person.id is None:
             return True
         few = len(person.watched) <= WATCHED
@@ -123,6 +124,7 @@ class Desk:
 
     def sign_out(self, connection: Connection, person: Person) -> None:
         """A connection that has signed in is lost."""
+        self._signed_in.leave(f"{USER}{person.id}", connection)
         if self._watchlists is not None and person.id is not None:
             self._watchlists.sign_out(connection, person.id)
 
@@ -238,6 +240,7 @@ class Desks:
     def missed(self) -> None:
         """Part of the log is lost, and perhaps something that was said in it: everybody is told to load anew."""
         for desk in self:
+            desk.rooms.forget()
             for name in [each for each in desk.rooms if not each.startswith(USER)]:
                 desk.rooms.say(name, pusher.event("reset", {"reason": str(ErrorCode.BEHIND)}, name))
 

@@ -68,6 +68,10 @@ class Rooms:
         if len(self._last) > MEMORIES:
             self._last.popitem(last=False)
 
+    def forget(self) -> None:
+        """Something else may have been said last, in any room."""
+        self._last.clear()
+
     def last(self, name: str) -> Words | None:
         """The last words in a room, where they are known still."""
         until, data = self._last.get(name, (0.0, b""))

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.presence import Presence
 from sqla_realtime.hub.pusher import Desk, Desks
@@ -205,6 +207,39 @@ def test_users_are_online_and_their_connections_end_wherever_they_are() -> None:
     play_several(scene, watchlists=True)
 
 
+def test_whoever_stays_out_of_its_users_channel_is_closed_with_the_user() -> None:
+    async def scene(stage: PusherStage) -> None:
+        shy, parted, other, gone = (stage.client() for _ in range(4))
+        for each, user in ((shy, "bob"), (parted, "bob"), (other, "ann"), (gone, "bob")):
+            await each.sign_in(user)
+        await parted.join("#server-to-user-bob")
+        await parted.say("pusher:unsubscribe", {"channel": "#server-to-user-bob"})
+        gone.conversation.end()
+        [desk, _] = stage.desks
+        desk.terminate("bob")
+        assert (shy.code, parted.code, other.code) == (4009, 4009, None)
+        for each in (shy, parted, other):
+            each.conversation.end()
+        assert list(desk._signed_in) == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("info", [float("nan"), float("inf"), [[[1e999]]]])
+def test_a_member_of_whom_nobody_can_be_told_is_no_member(info: Any) -> None:
+    """Python's own json spells such numbers. Whoever comes later must not meet them."""
+
+    async def scene(stage: PusherStage) -> None:
+        first, second = stage.client(), stage.client()
+        await first.join("presence-no", "ann", user_info=info)
+        await second.join("presence-no", "bob")
+        assert (first.names(), first.code) == (["pusher:subscription_error"], None)
+        [(name, _, data)] = second.heard()
+        assert (name, data["presence"]["ids"]) == (IN, ["bob"])
+
+    play(scene)
+
+
 def test_what_processes_tell_each_other_nobody_hears() -> None:
     async def scene(servers: list[PusherStage]) -> None:
         spy = servers[0].client()
@@ -243,8 +278,11 @@ def test_what_was_missed_is_a_reset() -> None:
         await client.join("#server-to-user-7")
         await client.join("private-no")
         client.heard()
+        stage.publish(Event("1", "private-cache-no", "news", "1"))
         stage.desks.missed()
         assert client.heard() == [("reset", "private-no", {"reason": "behind"})]
+        await client.join("private-cache-no")
+        assert client.names() == [IN, "pusher:cache_miss"], "these may not have been the last words"
 
     play(scene)
 
