@@ -124,8 +124,16 @@ class Presence:
 
     def _come(self, channel: str, user: str, info: Any) -> Member:
         member = Member(user, info)
-        self._channels.setdefault(channel, {})[user] = member
-        self._announce(channel, member, True)
+        members = self._channels.setdefault(channel, {})
+        members[user] = member
+        try:
+            self._announce(channel, member, True)
+        except BaseException:
+            # Whoever cannot be told of would be there for ever, unseen.
+            del members[user]
+            if not members:
+                del self._channels[channel]
+            raise
         return member
 
     def _gone(self, channel: str, member: Member) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqla_realtime.protocol.pusher_messages import compact
 from sqla_realtime.protocol.pusher_names import MAX_USER
 
 
@@ -25,6 +27,7 @@ def person_in(data: str, key: str) -> Person:
     """Whom signed data speaks of. Raises ValueError where it is none."""
     try:
         fields = json.loads(data)
+        compact(fields)  # what has no JSON, such as 1e999, could be told to nobody in a channel
     except RecursionError as error:
         raise ValueError(key) from error
     user = fields.get(key) if isinstance(fields, Mapping) else None
@@ -33,7 +36,7 @@ def person_in(data: str, key: str) -> Person:
     if not isinstance(user, str) or not 0 < len(user) <= MAX_USER or not user.isprintable():
         raise ValueError(key)
     expires = fields.get("expires")
-    if not isinstance(expires, int | float | None) or isinstance(expires, bool):
+    if not isinstance(expires, int | float | None) or isinstance(expires, bool) or abs(expires or 0) > sys.float_info.max:
         raise ValueError(key)
     watched = fields.get("watchlist")
     ids = [str(each) for each in watched if type(each) in (str, int)] if isinstance(watched, list) else []

@@ -68,3 +68,19 @@ def test_there_are_so_many_at_most() -> None:
     with pytest.raises(Crowded):
         told.presence.join("c", 3, "bob")
     assert told.ids == ["ann"]
+
+
+def test_whoever_cannot_be_told_of_is_not_there() -> None:
+    fails = [True]
+
+    def announce(channel: str, member: Member, here: bool) -> None:
+        if fails.pop():
+            raise ValueError(member)
+
+    presence = Presence(announce)
+    with pytest.raises(ValueError, match="ann"):
+        presence.join("c", 1, "ann")
+    assert (presence.members("c"), presence._channels) == ([], {})
+    fails.append(False)
+    presence.join("c", 1, "ann")
+    assert presence.there("c", "ann")

@@ -27,7 +27,8 @@ def test_whom_data_speaks_of(data: str, person: Person) -> None:
     [
         "", "x", "[]", "{}", '{"user_id":true}', '{"user_id":null}', '{"user_id":""}', '{"user_id":"\\ud800"}',
         '{"user_id":"a\\nb"}', '{"user_id":"' + "x" * 129 + '"}', "[" * 100_000,
-        '{"user_id":"7","expires":"x"}',
+        '{"user_id":"7","expires":"x"}', '{"user_id":"7","expires":NaN}', '{"user_id":"7","expires":1e999}',
+        '{"user_id":"7","expires":1' + "0" * 400 + "}", '{"user_id":"7","user_info":1e999}', '{"user_id":"7","user_info":NaN}',
     ],
 )  # fmt: skip
 def test_of_whom_it_does_not(data: str) -> None:
