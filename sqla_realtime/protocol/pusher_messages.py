@@ -122,7 +122,10 @@ def _text(fields: dict[str, Any], name: str, most: int, default: str | None = No
 
 def _said(fields: dict[str, Any], name: str) -> Say:
     data = fields.get("data")
-    data = data if isinstance(data, str) else compact(data)
+    try:
+        data = data if isinstance(data, str) else compact(data)
+    except (ValueError, RecursionError):  # 1e999 is JSON, and infinite here
+        _refuse("data must be a JSON value that can be told")
     fields = {**fields, "event": name, "data": data}
     _text(fields, "data", MAX_DATA)
     return Say(_text(fields, "channel", MAX_EVENT), _text(fields, "event", MAX_EVENT), data)

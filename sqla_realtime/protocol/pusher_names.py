@@ -42,7 +42,7 @@ def parse(wire: str) -> Name | None:
         return None
     if wire.startswith(USER):
         user = wire.removeprefix(USER)
-        return Name(wire, user, "user") if user and len(user) <= MAX_USER else None
+        return Name(wire, user, "user") if len(user) <= MAX_USER and user.isprintable() and user else None
     found = _NAME.fullmatch(wire)
     if found is None:
         return None

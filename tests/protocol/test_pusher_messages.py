@@ -48,6 +48,7 @@ def test_signatures_stay_out_of_logs() -> None:
         '{"event":"pusher:signin","data":{"auth":"x"}}', '{"event":"client-a"}', '{"event":"client-a","channel":1,"data":1}',
         '{"event":"client-a","channel":"x","data":NaN}', '{"event":"client-a","channel":"x","data":"\\ud800"}',
         '{"event":"client-\\ud800","channel":"x"}', "[" * 100_000,
+        '{"event":"client-a","channel":"x","data":{"a":1e999}}', '{"event":"client-a","channel":"x","data":-1e999}',
         json.dumps({"event": "client-a", "channel": "x", "data": "x" * (MAX_DATA + 1)}),
         json.dumps({"event": "client-" + "a" * 200, "channel": "x"}),
     ],

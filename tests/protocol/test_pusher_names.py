@@ -45,6 +45,8 @@ def test_a_name_says_what_it_is(wire: str, channel: str, kind: str, cache: bool)
         "x\n",
         "x" * 201,
         "#server-to-user-" + "x" * 129,
+        "#server-to-user-\ud800",
+        "#server-to-user-a\nb",
     ],
 )
 def test_what_is_no_name(wire: str) -> None:
