@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# So many may wait to be written or answered. Beyond that nothing is taken that was only said: it may be lost, and must not be
+# piled up for as long as the database is away.
+WAITING = 2000
+
 
 class _Ticket:
     """A commit whose place is decided by the database; known from the moment when somebody settles it."""
@@ -133,7 +137,13 @@ class DatabaseBroker(Broker):
             reader.wake()
 
     def enter(self, commit: Commit) -> Future[Position]:
-        return self._running().enter(spell(commit).decode())
+        reader = self._running()
+        if commit.events and len(reader.asked) >= WAITING:
+            refused: Future[Position] = Future()
+            remedy = "Look whether the database runs, and keeps up."
+            refused.set_exception(LogUnwritable(reason=f"{WAITING} others wait for it already", remedy=remedy))
+            return refused
+        return reader.enter(spell(commit).decode())
 
     def settle(self, tickets: Iterable[Ticket], patience: float) -> bool:
         awaited = [ticket for ticket in tickets if isinstance(ticket, _Ticket) and ticket.open]

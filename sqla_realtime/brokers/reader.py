@@ -39,7 +39,8 @@ PARTING = 2.5
 
 class Reader:
     """Any thread, but for the underscored, which are the reader's own thread's. It looks only while somebody follows, and
-    comes back by itself when the database was away, or did not answer for ``deadline`` seconds; ``failure`` is then why."""
+    comes back by itself when the database was away, or did not answer for ``deadline`` seconds; ``failure`` is then why.
+    ``asked`` waits."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Reader:
         # Kept from one connection to the next: it knows what has been read.
         self._journal: Journal | None = None
         self._ring = Ring(Position("", 0), bounds)
-        self._asked = Questions()
+        self.asked = Questions()
         self._bell = Bell()
         self._announcing = False
         self._closed = False
@@ -90,7 +91,7 @@ class Reader:
 
     def ask(self, question: Question[T]) -> Future[T]:
         """Have something looked up in the database. While that is away it is asked again, until the future is cancelled."""
-        future = self._asked.ask(question)
+        future = self.asked.ask(question)
         self.wake()
         return future
 
@@ -141,7 +142,7 @@ class Reader:
 
     def _run(self) -> None:
         while not self._closed:
-            asked = len(self._asked)
+            asked = len(self.asked)
             try:
                 self._engine = own_engine(self._find(), self._url, self._watchdog.patience)
                 # First of all, because SQLAlchemy has questions of its own.
@@ -159,7 +160,7 @@ class Reader:
             finally:
                 if self._engine is not None:
                     self._engine.dispose()
-        self._asked.cancel()
+        self.asked.cancel()
         self._watchdog.close()
         self._bell.close()
 
@@ -182,8 +183,8 @@ class Reader:
             self._note(error)
         self.failure = error
         self._bell.silence()
-        self._asked.refuse(error, count)
-        if not (self._closed or self._asked):
+        self.asked.refuse(error, count)
+        if not (self._closed or self.asked):
             self._bell.wait(RETRY_CAP if followed else None)
 
     def _pause(self) -> None:
@@ -198,13 +199,13 @@ class Reader:
             self._watchdog.work()
             self._bell.silence()
             # Whoever only announces needs no right to anything.
-            if not prepared and (self._asked or self._ring.followed):
+            if not prepared and (self.asked or self._ring.followed):
                 journal.prepare(connection)
                 if self._interpreter is not None:
                     self._interpreter.ready(connection)
                 prepared = True
             if prepared:
-                self._asked.answer(journal, connection, self._watchdog.work)
+                self.asked.answer(journal, connection, self._watchdog.work)
             if self._announcing:
                 self._announcing = False
                 journal.announce(connection)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from sqla_realtime.brokers import database
 from sqla_realtime.brokers.database import DatabaseBroker
 from sqla_realtime.brokers.journals import journal_of
 from sqla_realtime.brokers.tables import metadata
-from sqla_realtime.commit import Commit
+from sqla_realtime.commit import Commit, Event, Order
 from sqla_realtime.errors import LogMissing, LogUnreachable, LogUnwritable
 from sqla_realtime.history import Bounds
 from tests.brokers.contract import commit, read
@@ -87,6 +88,22 @@ def test_bounds_are_those_that_were_set_last(log: DatabaseLog) -> None:
         assert log.broker._reader.bounds.count == 2
 
     asyncio.run(scene())
+
+
+def test_what_is_only_said_does_not_pile_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAITING", 3)
+
+    def lost() -> Engine:
+        raise OSError("away")
+
+    broker = DatabaseBroker(lost)
+    said = Commit((), events=(Event("", "rooms/5", "typing", "1", "7"),))
+    waiting = [broker.enter(said) for _ in range(3)]
+    with pytest.raises(LogUnwritable, match="3 others wait"):
+        broker.enter(said).result(0)
+    waiting.append(broker.enter(Commit((), orders=(Order("revoke", "7"),))))
+    assert not any(each.done() for each in waiting), "an order was lost"
+    broker.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
