@@ -9,6 +9,7 @@ import socket
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
+from tornado.web import Finish
 
 # What is said of the length of what comes behind it, and along with the socket.
 HEAD = 4
@@ -43,11 +44,17 @@ def spelled(request: HTTPServerRequest, body: bytes) -> bytes:
 
 
 def taken_off(stream: IOStream) -> tuple[socket.socket, bytes]:
-    """The socket of a stream, which is closed by that, and what has come already and was not asked for."""
+    """The socket of a stream, which is closed by that, and what has come already and was not asked for. Raises Finish where
+    that is too much."""
     connection = stream.socket.dup()
     behind = asyncio.ensure_future(stream.read_bytes(BEHIND, partial=True))
     stream.close()
-    return connection, behind.result() if behind.done() and behind.exception() is None else b""
+    found = behind.result() if behind.done() and behind.exception() is None else b""
+    if len(found) == BEHIND:
+        # There may be more: what comes behind a gap would be read as the beginning of a request.
+        connection.close()
+        raise Finish
+    return connection, found
 
 
 async def give(way: socket.socket, connection: socket.socket, begun: bytes) -> None:

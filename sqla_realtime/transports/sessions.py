@@ -63,6 +63,8 @@ class SessionHandler(BodyHandler):
         place = self._sessions.place(name)
         if box is None and place is not None:
             await self.pass_on(place)
+            # While somebody was waited for who did not answer, another request may have begun it here.
+            box = self._sessions.find(name)
         return box
 
     async def take(self, box: Mailbox, patience: float | None) -> list[bytes] | None:

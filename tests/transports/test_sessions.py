@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 
 from sqla_realtime import Realtime
 from sqla_realtime.transports import family as families
-from sqla_realtime.transports import siblings
+from sqla_realtime.transports import handover, mailbox, siblings
 from sqla_realtime.transports.family import can_share, place_of
 from sqla_realtime.transports.handover import Handed
 from sqla_realtime.transports.siblings import Siblings
@@ -242,3 +243,37 @@ async def test_what_comes_behind_a_request_goes_with_it(site: Make, monkeypatch:
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
     assert way.handed == 1
     writer.close()
+
+
+@live
+async def test_two_requests_that_waited_for_nobody_begin_one_session(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = site(poll_wait=0.05), site()
+    monkeypatch.setattr(siblings, "PATIENCE", 0.05)
+    monkeypatch.setattr(mailbox, "AWAY", 0.5)
+    monkeypatch.setattr(Siblings, "_come", lambda self, way, address: self._coming.add(way))
+    await poll(there.port)
+    answers = await asyncio.gather(*(poll(here.port) for _ in range(3)))
+    assert [line for lines in answers for line in lines].count("o") == 1
+    assert len(here.server._lobby.conversations) == 1
+    await eventually(lambda: not here.server._lobby.conversations)
+    for each in (here, there):
+        family = each.server._lobby.siblings
+        assert family is not None
+        for way in family._coming:
+            way.close()  # type: ignore[attr-defined]
+        family._coming.clear()
+
+
+@live
+async def test_whoever_sends_too_much_before_an_answer_is_cut(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out would make a request of the middle of another one."""
+    here, there = site(), site()
+    monkeypatch.setattr(handover, "BEHIND", 100)
+    await poll(there.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    head = f"POST {SESSION}/xhr_send HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Content-Length: 2\r\n\r\n[]{head}X: {'x' * 200}\r\nContent-Length: 2\r\n\r\n[]".encode())
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert await send(here.port) == 204
