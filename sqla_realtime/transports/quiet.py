@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler
 
 log = logging.getLogger(__name__)
+
+# How long a client may take to read an answer, in seconds.
+TAKING = 60.0
 
 
 class QuietHandler(RequestHandler):
@@ -30,6 +35,16 @@ class QuietHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(HTTPStatus(status_code).phrase + "\n")
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        """Answer. A connection whose client does not take that is not kept: no conversation has it any more, so nothing else
+        would count it, and its answer is in memory."""
+        taken = super().finish(chunk)
+        if not taken.done():
+            stream = cast(HTTP1Connection, self.request.connection).stream
+            timer = asyncio.get_running_loop().call_later(TAKING, stream.close)
+            taken.add_done_callback(lambda taken: timer.cancel())
+        return taken
 
     def log_exception(
         self,

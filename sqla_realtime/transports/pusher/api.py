@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import time
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import unquote
 
-from sqla_realtime.commit import Event
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.hub.pusher import Desk, Desks
 from sqla_realtime.protocol import pusher_api, pusher_signatures
@@ -21,6 +22,8 @@ from sqla_realtime.protocol.pusher_api import Bad
 from sqla_realtime.protocol.pusher_names import MAX_USER, Name, parse
 from sqla_realtime.transports.gated import BodyHandler
 from sqla_realtime.transports.lobby import Lobby
+
+log = logging.getLogger(__name__)
 
 # How long the log may take for an event, in seconds.
 PATIENCE = 10.0
@@ -34,6 +37,8 @@ class ApiHandler(BodyHandler):
     def initialize(self, lobby: Lobby, desks: Desks) -> None:  # type: ignore[override]
         super().initialize(lobby)
         self._desks = desks
+        # The parameters that the application has signed, of whatever else the URL has.
+        self._signed: dict[str, str] = {}
 
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
         """What the request is answered with. Raises Bad."""
@@ -55,8 +60,6 @@ class ApiHandler(BodyHandler):
             self._fail(bad.status, str(bad))
         except Refused as refused:
             self._fail(413, refused.message)
-        except (TimeoutError, OSError):
-            self._fail(503, "The log does not take it.")
         else:
             self.set_header("Content-Type", "application/json")
             self.finish(answer)
@@ -75,6 +78,7 @@ class ApiHandler(BodyHandler):
             key, secret = desk.app.key, desk.app.secret
             reason = pusher_signatures.refusal(key, secret, text, query, body=bytes(self._body), now=time.time())
             if reason is None:
+                self._signed = query
                 return desk
         self._lobby.house.tally.note(ErrorCode.FORBIDDEN)
         known = reason if reason is not None and "timestamp" in reason else None
@@ -85,13 +89,17 @@ class ApiHandler(BodyHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{message}\n")
 
-    async def publish(self, desk: Desk, events: list[Event]) -> None:
-        """Have events in the log. Raises TimeoutError, and what the log raises."""
-        await asyncio.wait_for(asyncio.wrap_future(desk.publish(*events)), PATIENCE)
+    async def written(self, said: Future[Any]) -> None:
+        """Until what was said is in the log. Raises Bad."""
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(said), PATIENCE)
+        except Exception as error:  # a time-out's, the log's, or any driver's
+            log.warning("The log has not taken what an application said: %s. [log-lost]", type(error).__name__)
+            raise Bad("The log does not take it.", 503) from error
 
     def wanted(self) -> set[str]:
         """The attributes that the request asks for."""
-        return {each for each in self.get_query_argument("info", "").split(",") if each}
+        return {each for each in self._signed.get("info", "").split(",") if each}
 
 
 class EventsHandler(ApiHandler):
@@ -100,7 +108,7 @@ class EventsHandler(ApiHandler):
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
         fields = pusher_api.body(bytes(self._body))
         events = pusher_api.published(desk.app.id, fields)
-        await self.publish(desk, events)
+        await self.written(desk.publish(*events))
         asked = fields.get("info")
         if not isinstance(asked, str):
             return {}
@@ -111,7 +119,7 @@ class BatchHandler(ApiHandler):
     """Publishes several events."""
 
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
-        await self.publish(desk, pusher_api.batched(desk.app.id, pusher_api.body(bytes(self._body))))
+        await self.written(desk.publish(*pusher_api.batched(desk.app.id, pusher_api.body(bytes(self._body)))))
         return {}
 
 
@@ -119,7 +127,7 @@ class ChannelsHandler(ApiHandler):
     """Tells which channels somebody is in."""
 
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
-        prefix, info = self.get_query_argument("filter_by_prefix", ""), self.wanted()
+        prefix, info = self._signed.get("filter_by_prefix", ""), self.wanted()
         if "user_count" in info and not prefix.startswith("presence-"):
             raise Bad("user_count is known of presence channels alone: filter_by_prefix=presence-")
         names = [name for name in desk.occupied() if name.startswith(prefix)]
@@ -160,7 +168,7 @@ class TerminateHandler(ApiHandler):
         user = path["user"]
         if not 0 < len(user) <= MAX_USER:
             raise Bad(f"The id of a user has 1 to {MAX_USER} characters.")
-        await asyncio.wait_for(asyncio.wrap_future(desk.terminate(user)), PATIENCE)
+        await self.written(desk.terminate(user))
         return {}
 
 

@@ -28,7 +28,9 @@ class PusherSocketHandler(SocketHandler):
 
     def begin(self, stream: IOStream, subprotocol: str | None, handshake: Handshake) -> None:
         pump = Pump(self._desks.codec, self._lobby.settings.queue_bytes)
-        found = called(self._desks, self.path_kwargs["key"], self.get_query_argument("protocol", ""))
+        # Not by what raises: from here on nobody else closes the stream.
+        [protocol] = self.request.query_arguments.get("protocol", [b""])[-1:]
+        found = called(self._desks, self.path_kwargs["key"], protocol.decode("utf-8", "replace"))
         if isinstance(found, PusherCode):
             Link(self._lobby, Conversation(self._lobby.house, pump, handshake), pump, stream)
             pump.close(found)

@@ -25,6 +25,8 @@ from sqla_realtime.transports.sessions import SessionHandler, Sessions
 
 # After so many characters the client begins another request by itself. What is sent beyond would be lost.
 MOST = 256 * 1024
+# How long it may take to leave a stream that has brought so much, in seconds.
+LEAVING = 10.0
 
 
 class _PusherHandler(SessionHandler):
@@ -96,7 +98,9 @@ class XhrHandler(_PusherHandler):
         else:
             # From here on its client comes for the rest with another request, and leaves this one.
             box.pause(self)
-            await self._left.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVING):
+                    await self._left.wait()
             return
         if box.close_code is not None:
             self.write(closed(box.codec.closes(box.close_code)))

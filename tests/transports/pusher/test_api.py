@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import urlencode
 
@@ -207,3 +208,28 @@ async def test_with_a_shared_log_an_event_reaches_the_clients_of_every_process(
         body = json.dumps({"name": "first", "channels": ["news"], "data": "1"}).encode()
         assert (await ask(here.port, signed("/apps/1/events", body, method="POST"), body))[0] == 200
         assert json.loads(await socket.recv()) == {"event": "first", "channel": "news", "data": "1"}
+
+
+@live
+async def test_a_parameter_that_was_not_signed_is_none(scene: Make) -> None:
+    made = scene(pusher=[APP])
+    path = signed("/apps/1/channels/news", info="subscription_count").replace("info=", "INFO=")
+    path = path.replace("?", "?info=cache&")
+    assert (await ask(made.port, path))[2] == b'{"occupied": false, "subscription_count": 0}'
+
+
+@live
+async def test_a_log_that_does_not_take_it_is_said_without_a_traceback(
+    scene: Make, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scene(pusher=[APP])
+    failed: Future[None] = Future()
+    failed.set_exception(LookupError("as a driver has it"))
+    for desk in made.server._desks:
+        monkeypatch.setattr(desk, "publish", lambda *events: failed)
+    body = json.dumps({"name": "n", "channels": ["news"], "data": "1"}).encode()
+    for path, data in [("/apps/1/events", body), ("/apps/1/users/7/terminate_connections", b"{}")]:
+        status, _, text = await ask(made.port, signed(path, data, method="POST"), data)
+        assert (status, text) == (503, b"The log does not take it.\n")
+    assert "LookupError" in ear.text
+    assert "Traceback" not in ear.text

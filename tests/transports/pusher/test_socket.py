@@ -144,6 +144,7 @@ async def test_refusals_are_close_codes(scene: Make) -> None:
         ("/app/other?protocol=7", 4001, "unknown-app"),
         ("/app/app-key", 4008, "no-protocol"),
         ("/app/app-key?protocol=3", 4007, "unsupported-protocol"),
+        ("/app/app-key?protocol=7&protocol=%ff", 4007, "unsupported-protocol"),
     ]:
         error = {"event": "pusher:error", "data": {"code": code, "message": reason}}
         assert await closed(made.port, path) == ([error], code, reason)

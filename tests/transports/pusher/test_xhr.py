@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sqla_realtime.transports import mailbox
+from sqla_realtime.transports import mailbox, quiet
+from sqla_realtime.transports.pusher import xhr
 from tests.support.browser import chromium
 from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.web import Response, ask, request
@@ -138,6 +139,35 @@ async def test_who_reads_nothing_is_cut(scene: Make) -> None:
         await asyncio.to_thread(made.write, 100_000)
     assert connection.aborted
     writer.transport.abort()
+
+
+@live
+async def test_whoever_does_not_take_its_answer_is_cut(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session is over by then, so nothing else counts it."""
+    made = scene(pusher=[APP], queue_bytes=50_000_000)
+    await poll(made)
+    assert await send(made) == 204
+    [connection] = made.connections
+    while connection.pending < 20_000_000:
+        await asyncio.to_thread(made.write, 1_000_000)
+    monkeypatch.setattr(quiet, "TAKING", 0.05)
+    monkeypatch.setattr(mailbox, "AWAY", 0.01)
+    _, writer = await asyncio.open_connection("127.0.0.1", made.port, limit=1)
+    writer.write(f"POST {SESSION}/xhr{QUERY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n".encode())
+    await eventually(lambda: not (made.connections or made.server._server._streams))
+    writer.transport.abort()
+
+
+@live
+async def test_whoever_does_not_leave_a_stream_that_has_brought_enough_is_let_go(
+    scene: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scene(pusher=[APP])
+    monkeypatch.setattr(xhr, "MOST", 1)
+    monkeypatch.setattr(xhr, "LEAVING", 0.05)
+    stream = await request(made.port, f"{SESSION}/xhr_streaming{QUERY}", b"")
+    assert "established" in (await stream.body()).decode()
+    await stream.close()
 
 
 @pytest.mark.parametrize(
