@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ from sqla_realtime.transports.send import SendHandler
 from sqla_realtime.transports.siblings import Siblings
 from sqla_realtime.transports.sse import EventsHandler
 from sqla_realtime.transports.websocket import SocketHandler
+
+log = logging.getLogger(__name__)
 
 
 class Broadcaster:
@@ -109,15 +112,22 @@ class Broadcaster:
 
     def _obey(self, order: Order | Event | None) -> None:
         if isinstance(order, Event):
-            if not self._company.hear(order):
-                self.house.gathering.hear(order)
-                self._desks.hear(order)
+            self._hear(order)
             return
         if order is None:
             self._company.missed()
             self._desks.missed()
         if self._broker.shared:
             self.house.obey(order)
+
+    def _hear(self, event: Event) -> None:
+        """What was said may be lost; that is no reason for everybody to load rows anew."""
+        try:
+            if not self._company.hear(event):
+                self.house.gathering.hear(event)
+                self._desks.hear(event)
+        except Exception:
+            log.exception("Something that was said could not be told. [event-failed]")
 
     def _enter(self, *events: Event) -> Future[Any]:
         return self._broker.enter(Commit((), events=events))

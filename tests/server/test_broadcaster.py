@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sqla_realtime.commit import Event
 from tests.support.peer import Peer
-from tests.support.scene import PAGES, Scene, eventually, live
+from tests.support.scene import PAGES, Ear, Scene, eventually, live
 from tests.support.wire import CLOSE, TEXT, Wire
 
 Make = Callable[..., Scene]
@@ -177,3 +178,23 @@ async def test_what_is_sent_is_text(scene: Make) -> None:
             opcode, data = wire.heard()
             assert opcode == TEXT
             assert made.written[-1].encode() in data
+
+
+@live
+async def test_what_was_said_and_cannot_be_told_disturbs_no_rows(
+    scene: Make, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scene()
+
+    def fail(event: Event) -> None:
+        raise ValueError("whatever it is")
+
+    monkeypatch.setattr(made.server.house.gathering, "hear", fail)
+    async with Peer(made.port) as peer:
+        await peer.hello()
+        await peer.subscribe(PAGES)
+        made.server._enter(Event("", "rooms/5", "typing", "1", "7"))
+        made.write()
+        assert "commit" in await peer.hear()
+    assert "[event-failed]" in ear.text
+    ear.tracebacks = 1
