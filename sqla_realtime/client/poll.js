@@ -45,9 +45,20 @@ export function open(line) {
         if (answer) news = take(answer)
       } catch {}
       if (signal.aborted) return
+      if (why?.code === "too-many-messages" && shed(why)) continue
       if (news === undefined) return fail(why)
       if (!news && window.Date.now() < soon) await new Promise(resolve => window.setTimeout(resolve, PAUSE))
     }
+  }
+
+  /** More rooms than a poll has room for: the newest are refused, and the rest of the page stays live. @param {{message?: string}} why */
+  function shed({ message }) {
+    const newest = [...attended].slice(-Math.ceil(attended.size / 8))
+    for (const [channel, { id }] of newest) {
+      attended.delete(channel)
+      line.message({ type: "error", id, code: "too-many-messages", message })
+    }
+    return newest.length
   }
 
   /** @param {{type?: string, code?: string, message?: string}} [why] */

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from tornado.iostream import IOStream
 
 from sqla_realtime.hub.connection import Queued, several
-from sqla_realtime.hub.conversation import Conversation
+from sqla_realtime.hub.conversation import INBOX, Conversation
 from sqla_realtime.hub.doors import Refused
 from sqla_realtime.protocol.codec import BadMessage
 from sqla_realtime.protocol.codes import ErrorCode
+from sqla_realtime.protocol.gathering import Attend
 from sqla_realtime.protocol.messages import ClientMessage, Hello
 from sqla_realtime.transports.gated import BodyHandler
 from sqla_realtime.transports.lobby import Lobby
@@ -51,7 +52,10 @@ class StreamHandler(BodyHandler):
             messages = self._lobby.codec.batch(self.body())
         except BadMessage as bad:
             raise Refused(bad.code, bad.message) from None
-        self.check_count(messages)
+        # A poll brings everything that its client attends along each time: as much as it may attend comes on top.
+        settings = self._lobby.settings
+        attends = sum(isinstance(each, Attend) for each in messages)
+        self.check_count(messages[min(attends, settings.subscriptions, max(0, INBOX - settings.max_messages)) :])
         if not messages or not isinstance(messages[0], Hello):
             raise Refused(ErrorCode.HELLO_REQUIRED, "The first message must be hello.")
         return messages

@@ -274,3 +274,27 @@ test("over long-poll a room that is closed while a token is awaited is not atten
   await carrier.admit()
   assert.deepEqual([carrier.hello.token, carrier.asked], ["t2", []])
 })
+
+test("over long-poll the newest of more rooms than a poll has room for are refused, and the page stays live", async () => {
+  const { carrier, room } = await polling()
+  const { client } = carrier
+  const rooms = [room, ...Array.from({ length: 16 }, (_, number) => presence(client, `rooms/${10 + number}`))]
+  const tooMany = { type: "error", code: "too-many-messages", message: "100 at most" }
+  for (const left of [14, 12]) {
+    await carrier.more()
+    await carrier.post.answer(400, tooMany)
+    await carrier.more()
+    assert.equal(carrier.asked.length, left)
+  }
+  await carrier.tell(...carrier.asked.filter(({ tag }) => !tag).map(({ id, channel }) => ({ type: "members", id, channel, tag: "t", members: [] })))
+  assert.deepEqual(rooms.map(({ status }) => status), [...Array(12).fill("live"), ...Array(5).fill("refused")])
+  assert.deepEqual([client.status, rooms.at(-1).error.code], ["live", "too-many-messages"])
+})
+
+test("over long-poll a body that has too many messages without any room is still the end", async () => {
+  const carrier = new PollCarrier()
+  carrier.client.open()
+  await carrier.admit()
+  await carrier.post.answer(400, { type: "error", code: "too-many-messages", message: "1 at most" })
+  assert.deepEqual([carrier.client.status, carrier.client.reason.code], ["refused", "too-many-messages"])
+})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from sqla_realtime import signed_in
 from tests.support.carriers import KINDS, PollPeer
 from tests.support.peer import Peer
 from tests.support.scene import PAGES, SECRET, Scene, eventually, live
+from tests.support.web import ask
 
 Make = Callable[..., Scene]
 Kind = type[Peer]
@@ -238,3 +240,21 @@ async def test_an_identity_will_do_where_nothing_turns_it_into_a_user(scene: Mak
     made.realtime.channel("rooms/{room}", presence=Who)(signed_in)
     async with Peer(made.port) as ann:
         assert (await come(ann, made, "7"))["members"] == [{"id": "7", "info": {"id": "7"}}]
+
+
+@live
+async def test_a_poll_brings_as_many_rooms_as_a_client_may_be_in(made: Scene) -> None:
+    hello = {"type": "hello", "token": made.realtime.token("1")}
+    subscribe = {"type": "subscribe", "id": 1, "channels": [PAGES]}
+    for rooms, others, status, told in [(99, 1, 200, 99), (101, 1, 200, 99), (99, 100, 400, 0), (200, 1, 400, 0)]:
+        attends = [{"type": "attend", "id": number, "channel": f"rooms/{number}"} for number in range(rooms)]
+        body = json.dumps([hello, subscribe, *attends, *[{"type": "ping"}] * others])
+        answer, _, text = await ask(made.port, "/realtime/poll", body)
+        messages = json.loads(text)
+        assert answer == status
+        if status == 400:
+            assert messages["code"] == "too-many-messages"
+        else:
+            kinds = [message["type"] for message in messages]
+            assert (kinds.count("members"), kinds.count("subscribed")) == (told, 1)
+            assert {message.get("code") for message in messages} <= {None, "too-many-subscriptions"}
