@@ -40,9 +40,12 @@ class Mailbox(Pump):
 
     def begin(self, flusher: Flusher, receive: Callable[[str], None], over: Callable[[], None]) -> None:
         """``over`` is called once, when nobody will come for what is in it any more."""
+        loop = asyncio.get_running_loop()
         self._flusher = flusher
         self.receive, self._over = receive, over
-        self.sent_at = asyncio.get_running_loop().time()
+        self.sent_at = loop.time()
+        # The request with which it begins may be gone before its turn.
+        self._timer = loop.call_later(AWAY, self.end)
 
     @property
     def polled(self) -> bool:

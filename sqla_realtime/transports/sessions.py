@@ -95,5 +95,13 @@ class SessionHandler(BodyHandler):
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
+        self._let_go_of()
+
+    def on_finish(self) -> None:
+        # However it has ended: of a client that is found gone by a write, nothing else is said once there is an answer.
+        self._let_go_of()
+
+    def _let_go_of(self) -> None:
+        """A session whose turn is still this request's, when that is over, would wait for it for ever."""
         if self._box is not None:
             self._box.cut(self)

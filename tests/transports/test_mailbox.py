@@ -134,3 +134,10 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
     assert request.dropped
     box.cut(request)
     assert box.ends == 1
+
+
+@live
+async def test_who_never_comes_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "AWAY", 0)
+    box = Box()
+    await eventually(lambda: box.ends == 1)

@@ -120,8 +120,9 @@ class PollHandler(_PlainHandler):
             self.answer([NO_SESSION])
             return
         lines = await self.take(box, self._lobby.patience)
-        self.answer([*(lines or []), *([] if box.close_code is None else [NO_SESSION])] or [NOOP])
+        answer = [*(lines or []), *([] if box.close_code is None else [NO_SESSION])] or [NOOP]
         box.pause(self)
+        self.answer(answer)
 
     def answer(self, lines: list[bytes]) -> None:
         self.say(payload(lines))

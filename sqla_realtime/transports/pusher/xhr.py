@@ -104,8 +104,8 @@ class XhrHandler(_PusherHandler):
             return
         if box.close_code is not None:
             self.write(closed(box.codec.closes(box.close_code)))
-        self.finish()
         box.pause(self)
+        self.finish()
 
     def on_connection_close(self) -> None:
         super().on_connection_close()

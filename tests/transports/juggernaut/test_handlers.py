@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from sqla_realtime.transports import mailbox
 from tests.support.models import Page, Project
 from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Poller, Site, handshake, peer, poller, subscribe, unsubscribe
@@ -247,3 +248,12 @@ async def test_a_server_that_stops_says_so_to_who_waits(site: Make) -> None:
     async with asyncio.timeout(2):
         await asyncio.to_thread(made.realtime.stop)
     assert await waiting == [NO_SESSION]
+
+
+@live
+async def test_an_answer_that_cannot_be_given_ends_no_later_than_others(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = site()
+    monkeypatch.setattr(mailbox, "AWAY", 0.05)
+    script = Poller(made.port, await handshake(made.port), "jsonp-polling").path
+    assert (await ask(made.port, f"{script}?i=%ff", **HOME))[0] == 400
+    await eventually(lambda: not made.server._lobby.conversations)

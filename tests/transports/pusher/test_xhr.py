@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
+from tornado.iostream import StreamClosedError
 
 from sqla_realtime.transports import mailbox, quiet
 from sqla_realtime.transports.pusher import xhr
@@ -156,6 +158,31 @@ async def test_whoever_does_not_take_its_answer_is_cut(scene: Make, monkeypatch:
     writer.write(f"POST {SESSION}/xhr{QUERY} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n".encode())
     await eventually(lambda: not (made.connections or made.server._server._streams))
     writer.transport.abort()
+
+
+@live
+async def test_a_client_that_is_found_gone_by_a_write_is_gone(scene: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tornado tells nobody of it whose answer is over by then."""
+    made = scene(pusher=[APP])
+    stream = await request(made.port, f"{SESSION}/xhr_streaming{QUERY}", b"")
+    await heard(stream, "established")
+
+    flush = xhr.XhrStreamingHandler.flush
+
+    def gone(handler: xhr.XhrStreamingHandler, include_footers: bool = False) -> Any:
+        if include_footers:
+            return flush(handler, include_footers)
+        raise StreamClosedError
+
+    monkeypatch.setattr(xhr.XhrStreamingHandler, "flush", gone)
+    assert await send(made) == 204
+    await eventually(lambda: not made.connections)
+    # The same with the first that is written.
+    monkeypatch.setattr(mailbox, "AWAY", 0.05)
+    again = await request(made.port, f"{SESSION}/xhr_streaming{QUERY}", b"")
+    await eventually(lambda: not made.connections)
+    for each in (stream, again):
+        await each.close()
 
 
 @live
