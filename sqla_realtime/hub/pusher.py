@@ -56,6 +56,7 @@ class Desk:
         self.app = app
         self.publish = publish
         self.rooms, self._signed_in = Rooms(), Rooms()
+        self._known: dict[str, dict[str, pusher.Known]] = {}
         self._company = company or Company()
         members, self._counts = (self._company.realm(f"{kind} {app.id}") for kind in ("members", "rooms"))
         members.turned = self._member_turned
@@ -96,7 +97,8 @@ class Desk:
         if self.rooms.enter(name.wire, connection):
             self._moved(name)
         connection.settle()
-        connection.send(pusher.joined(name.wire, self._roster(name)))
+        members = self._known.get(name.wire, {}).values() if name.kind == "presence" else None
+        connection.send(pusher.joined(name.wire, members))
         if name.cache:
             last = self.rooms.last(name.wire)
             connection.send(pusher.missed(name.wire) if last is None else last.data)
@@ -160,17 +162,15 @@ class Desk:
         self._counting.clear()
         self._vacated.clear()
 
-    def _roster(self, name: Name) -> dict[str, Any] | None:
-        if name.kind != "presence":
-            return None
-        known = {member.id: member.info for member in self.presence.members(name.wire)}
-        return {"presence": {"count": len(known), "ids": list(known), "hash": known}}
-
     def _announce(self, channel: str, member: Member, here: bool) -> None:
         if here:
             told = pusher.event("pusher_internal:member_added", {"user_id": member.id, "user_info": member.info}, channel)
+            self._known.setdefault(channel, {})[member.id] = pusher.known(member.id, member.info)
         else:
             told = pusher.event("pusher_internal:member_removed", {"user_id": member.id}, channel)
+            del self._known[channel][member.id]
+            if not self._known[channel]:
+                del self._known[channel]
         self.rooms.say(channel, told)
 
     def _member_turned(self, turn: Turn) -> None:

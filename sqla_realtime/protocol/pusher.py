@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -44,6 +44,13 @@ class Called(NamedTuple):
 
     name: str
     alias: str | None = None
+
+
+class Known(NamedTuple):
+    """A member of a channel as it stands in messages: its id, and what is told of it."""
+
+    id: bytes
+    info: bytes
 
 
 class Pusher:
@@ -163,9 +170,20 @@ def heard(said: Event) -> bytes:
     return event(said.name, said.data, said.channel, said.user)
 
 
-def joined(channel: str, data: dict[str, Any] | None = None) -> bytes:
-    """The client is in a channel."""
-    return event("pusher_internal:subscription_succeeded", data or {}, channel)
+def joined(channel: str, members: Collection[Known] | None = None) -> bytes:
+    """The client is in a channel; in one that has members, with these."""
+    if members is None:
+        return event("pusher_internal:subscription_succeeded", {}, channel)
+    head = b'{"event":"pusher_internal:subscription_succeeded","channel":%b' % _text(channel).encode()
+    ids = b",".join([each.id for each in members])
+    begun = rb'%b,"data":"{\"presence\":{\"count\":%d,\"ids\":[%b],\"hash\":{' % (head, len(members), ids)
+    return b"".join((begun, b",".join([each.info for each in members]), b'}}}"}'))
+
+
+def known(user: str, info: Any) -> Known:
+    """A member; called once for each, however many are told of it."""
+    key, value = (_text(compact(each))[1:-1] for each in (user, info))
+    return Known(key.encode(), f"{key}:{value}".encode())
 
 
 def missed(channel: str) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.presence import Presence
 from sqla_realtime.hub.pusher import Desk, Desks
+from sqla_realtime.protocol import pusher
 from tests.hub.pusher_stage import FakeApp, PusherStage
 from tests.hub.test_pusher_conversation import IN, play
 from tests.support.virtual import run
@@ -57,6 +58,28 @@ def test_nobody_is_counted_where_nobody_asked_for_it() -> None:
         await client.join("open,1")
         await asyncio.sleep(9)
         assert client.names() == [IN]
+
+    play(scene)
+
+
+def test_however_often_somebody_comes_the_others_are_spelled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand members that took a client long enough to keep everybody else from being served."""
+    count = [0]
+    known = pusher.known
+    monkeypatch.setattr(pusher, "known", lambda *member: count.append(0) or known(*member))  # type: ignore[func-returns-value]
+
+    async def scene(stage: PusherStage) -> None:
+        first, second = stage.client(), stage.client()
+        for _ in range(3):
+            await first.join("presence-no", "ann")
+            await second.join("presence-no", "bob")
+        assert len(count) == 1 + 2
+        await first.say("pusher:unsubscribe", {"channel": "presence-no"})
+        second.heard()
+        await second.join("presence-no", "bob")
+        assert second.heard()[0][2]["presence"]["ids"] == ["bob"]
+        await second.say("pusher:unsubscribe", {"channel": "presence-no"})
+        assert next(iter(stage.desks))._known == {}
 
     play(scene)
 

@@ -130,3 +130,13 @@ def test_reading() -> None:
     for ask in (lambda: CODEC.command("{}"), lambda: CODEC.subscription(1, ["x"], None), lambda: CODEC.batch("[1]")):
         with pytest.raises(BadMessage):
             ask()
+
+
+def test_a_roster_is_made_of_what_was_spelled_once_for_each_member() -> None:
+    infos: dict[str, Any] = {"7": None, 'a"\\b': {"name": 'Zoë "\\n\n%s', "half": "\ud800"}}
+    for members in ({}, infos):
+        told = json.loads(pusher.joined('presence-"', [pusher.known(user, info) for user, info in members.items()]))
+        assert told.keys() == {"event", "channel", "data"}
+        assert (told["event"], told["channel"]) == ("pusher_internal:subscription_succeeded", 'presence-"')
+        roster = {"count": len(members), "ids": list(members), "hash": members}
+        assert json.loads(told["data"]) == {"presence": roster}
