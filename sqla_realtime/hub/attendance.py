@@ -72,8 +72,8 @@ async def _seat(house: House, connection: Connection, rights: Rights, name: str,
         fix = f'Declare it: realtime.channel("{pattern}", presence=Profile, events={{"typing": Typing}}).'
         return Seat(pattern), Refused(ErrorCode.NO_PRESENCE, "This channel has rows and nothing else.", fix)
     user = None if rights.guest is None else rights.guest.member
-    if user is not None and len(user) > MAX_ID:
-        return Seat(pattern), Refused(ErrorCode.PRESENCE_FAILED, f"The id of a member has {MAX_ID} characters at most.")
+    if user is not None and (len(user) > MAX_ID or not _is_text(user)):
+        return Seat(pattern), Refused(ErrorCode.PRESENCE_FAILED, f"The id of a member is text of {MAX_ID} characters at most.")
     if user is None or not place.members:
         return Seat(pattern, user), None
     try:
@@ -83,6 +83,15 @@ async def _seat(house: House, connection: Connection, rights: Rights, name: str,
     except Refused as refused:
         return Seat(pattern), refused
     return Seat(pattern, user, info), None
+
+
+def _is_text(user: str) -> bool:
+    """Whether it can be sent to anybody: a token, which is JSON, may have half of a surrogate pair."""
+    try:
+        user.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _checked(house: House, connection: Connection, rights: Rights, message: Say) -> tuple[str, str]:

@@ -292,8 +292,9 @@ async def test_what_is_shown_of_a_member_is_bounded(stage: GatheringStage) -> No
     bob = await stage.visitor("b" * (MAX_INFO - 11))
     assert brief(await bob.attend(ROOM)) == ["presence-failed"]
     cyd = await stage.visitor("cyd")
-    for size, answer in ((MAX_ID, ["members"]), (MAX_ID + 1, ["presence-failed"])):
-        cyd.conversation._rights.begin(Guest("cyd", id="c" * size))
+    ids = {"c" * MAX_ID: ["members"], "c" * (MAX_ID + 1): ["presence-failed"], "\ud800": ["presence-failed"]}
+    for user, answer in ids.items():
+        cyd.conversation._rights.begin(Guest("cyd", id=user))
         assert brief(await cyd.attend("hall/1")) == answer
     assert ann.heard() == []
 

@@ -82,7 +82,7 @@ class Webhooks:
         )
         try:
             await self._client.fetch(request)
-        except (HTTPError, OSError):
+        except (HTTPError, OSError, ValueError):  # the last is a URL's that is none, or of whose host there can be no name
             return False
         return True
 

@@ -69,8 +69,9 @@ async def test_what_is_never_taken_is_dropped_in_the_end(told: Told) -> None:
 
 
 @live
-async def test_nobody_there_is_not_taken() -> None:
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://127.0.0.1:x/", f"http://{'x' * 64}.example/", "http://["])
+async def test_nobody_there_is_not_taken(url: str) -> None:
     [desk, _] = PusherStage().desks
-    hooks = Webhooks(desk, "http://127.0.0.1:1/", Tally())
+    hooks = Webhooks(desk, url, Tally())
     assert not await hooks._told([{"name": "one"}])
     hooks.close()
