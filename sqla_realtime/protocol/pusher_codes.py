@@ -12,6 +12,7 @@ class PusherCode(Closing):
     """
 
     UNKNOWN_APP = 4001
+    BAD_VERSION = 4006
     UNSUPPORTED_PROTOCOL = 4007
     NO_PROTOCOL = 4008
     UNAUTHORIZED = 4009

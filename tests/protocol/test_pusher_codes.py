@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from sqla_realtime.protocol.codes import CloseCode, StandardCode
 from sqla_realtime.protocol.pusher_codes import PusherCode, closes
 
@@ -15,6 +18,15 @@ def test_each_of_ours_is_one_of_theirs() -> None:
     # A server that is started again is not there at once.
     assert told[CloseCode.RESTARTING] == 4101
     assert closes(StandardCode.PING_TIMED_OUT) == 4201
+
+
+def test_each_has_its_line_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pusher.md").read_text("utf-8")
+    rows = "".join(line for line in page.splitlines() if line.startswith("| 4"))
+    told = {int(code): reason for code, reason in re.findall(r"(4\d{3}) `([a-z-]+)`", rows)}
+    spoken = {PusherCode.EVENT_REFUSED, PusherCode.TOO_MANY_WATCHED}
+    assert told == {int(code): code.reason for code in PusherCode if code not in spoken}, "with these connections are closed"
+    assert all(f" {int(code)} " in page for code in spoken)
 
 
 def test_theirs_are_told_as_they_are() -> None:

@@ -28,6 +28,7 @@ class Site:
         realtime.publish(Row, schema=PageOut, channel="members/{project_id}")
         realtime.channel("members/{project_id}")(lambda user, project_id: user is not None and user.id not in self.banned)
         realtime.channel("lounge")(signed_in)
+        realtime.channel("news")(anyone)
         with self.sessions.begin() as session_:
             session_.add(Project(id=1))
         self.app = Flask("site")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Route
 from playwright.sync_api import Page as Tab
-from sqlalchemy import Engine
+from pydantic import create_model
+from sqlalchemy import BigInteger, Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
-from sqla_realtime import Realtime
+from sqla_realtime import Realtime, anyone
 from sqla_realtime.hub.house import House
 from sqla_realtime.protocol.codes import CloseCode
 from sqla_realtime.protocol.juggernaut import RESERVED
 from tests.support.juggernaut import BACKBONE, BACKBONE_SCRIPTS, SCRIPTS, Window, home
-from tests.support.models import Page, PageOut
+from tests.support.models import Account, Page, PageOut
 from tests.support.processes import free_ports
 from tests.support.socketio import Site
 
@@ -140,6 +143,114 @@ def test_the_window_that_writes_has_no_second_record(page: Tab, other: Tab, home
     watching.shows("ours", "theirs")
     assert page.evaluate("Page.count()") == 2
     assert not window.errors
+
+
+class Keyed(DeclarativeBase):
+    """Models whose keys and fields are such that Spine could not have them as they are."""
+
+
+class Named(Keyed):
+    __tablename__ = "named"
+    number: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    title: Mapped[str]
+
+
+class Pair(Keyed):
+    __tablename__ = "pair"
+    left: Mapped[str] = mapped_column(primary_key=True)
+    right: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
+class Big(Keyed):
+    __tablename__ = "big"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    title: Mapped[str]
+
+
+class Zero(Keyed):
+    __tablename__ = "zero"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
+ROWS: list[tuple[type[Keyed], dict[str, Any], str, dict[str, Any]]] = [
+    (Named, {"number": 5, "url": "/5"}, "5", {"id": "5", "number": 5, "url_": "/5"}),
+    (Pair, {"left": "a,b", "right": 2}, "a%2Cb,2", {"id": "a%2Cb,2", "left": "a,b", "right": 2}),
+    (Big, {"id": 2**53 + 1}, "9007199254740993", {"id": "9007199254740993"}),
+    (Zero, {"id": 0}, "0", {"id": "0"}),
+]
+DECLARE = """
+models => {
+    for (const [name, fields] of models) {
+        window[name] = Spine.Model.sub()
+        window[name].configure(name, ...fields)
+        window[name].extend(Spine.Model.Ajax)
+    }
+}
+"""
+
+
+def test_keys_and_fields_that_spine_could_not_have_as_they_are(
+    page: Tab, home: str, sqlite: Engine, realtime: Callable[..., Realtime]
+) -> None:
+    made, sessions = realtime(port=free_ports(1)[0]), sessionmaker(sqlite)
+    Keyed.metadata.create_all(sqlite)
+    for model, _, _, _ in ROWS:
+        fields: dict[str, Any] = {column.key: (column.type.python_type, ...) for column in model.__table__.columns}
+        schema = create_model(f"{model.__name__}Out", **fields)
+        made.publish(model, schema=schema, channel=model.__name__, join=anyone, alias="/observer")
+    made.enable(sessions)
+    made.start()
+    window = Window(page, home, made.port, "websocket")
+    page.evaluate(DECLARE, [(model.__name__, [*record, "title"]) for model, _, _, record in ROWS])
+    page.evaluate("jug.subscribe('/observer', () => {})")  # what it asks for twice it has once
+    for title in ("new", "changed"):
+        with sessions.begin() as session:
+            for model, row, _, _ in ROWS:
+                session.merge(model(**row, title=title))
+        for model, _, key, record in ROWS:
+            there = "([name, key, title]) => window[name].find(key)?.title === title"
+            page.wait_for_function(there, arg=[model.__name__, key, title])
+            shown = page.evaluate("([name, key]) => window[name].find(key).attributes()", [model.__name__, key])
+            assert shown == record | {"title": title}
+            assert page.evaluate("name => window[name].count()", model.__name__) == 1
+    with sessions.begin() as session:
+        for model, row, _, _ in ROWS:
+            session.delete(session.merge(model(**row)))
+    names = [model.__name__ for model, _, _, _ in ROWS]
+    page.wait_for_function("names => names.every(name => window[name].count() === 0)", arg=names)
+    window.check()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_channel_that_is_not_for_the_window_ends_nothing(page: Tab, home: str, site: Site, transport: str) -> None:
+    window = Window(page, home, site.port, transport)
+    page.evaluate("""() => {
+        jug.io.on("connect_failed", reason => { window.refused = reason })
+        jug.subscribe("/accounts", message => told.push(message))
+    }""")
+    page.wait_for_function("window.refused === 'unauthorized'")
+    with site.sessions.begin() as session:
+        session.add(Account(id=1, balance=1))
+    site.write("one")
+    window.shows("one")
+    assert {message["class"] for message in page.evaluate("told")} == {"Page"}
+    window.check()
+
+
+def test_a_record_that_the_window_refuses_is_missing_there_and_nothing_else(page: Tab, home: str, site: Site) -> None:
+    window = Window(page, home, site.port, "websocket")
+    page.evaluate("() => { Page.include({ validate() { if (this.title === 'refused') return 'not this one' } }) }")
+    site.write("refused", "one")
+    window.shows("one")
+    with site.sessions.begin() as session:
+        session.query(Page).filter_by(title="refused").one().size = 8
+    site.write("two")
+    window.shows("one", "two")
+    [error] = window.errors
+    assert "updateAttributes" in error, "the handler finds nothing to update"
 
 
 def test_what_spine_would_call_instead_of_setting_it_is_known(page: Tab, home: str, site: Site) -> None:

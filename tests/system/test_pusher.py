@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pusher
 import pytest
 from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
@@ -45,10 +46,11 @@ def browser() -> Iterator[Browser]:
 
 
 CONNECT = """
-port => {
+([port, transport]) => {
     window.heard = []
     window.say = (...words) => heard.push(words)
-    window.options = {cluster: "", wsHost: "127.0.0.1", wsPort: port, forceTLS: false, enabledTransports: ["ws"]}
+    window.options = {cluster: "", wsHost: "127.0.0.1", wsPort: port, httpHost: "127.0.0.1", httpPort: port, forceTLS: false,
+        enabledTransports: [transport]}
     window.pusher = new Pusher("app-key", options)
     pusher.connection.bind("state_change", ({current}) => say(current))
     pusher.bind_global((event, data) => say(event, data))
@@ -65,11 +67,58 @@ def await_(page: Page, *words: Any) -> None:
     )
 
 
-def visitor(browser: Browser, site: Site, url: str, user: str) -> Page:
+def visitor(browser: Browser, site: Site, url: str, user: str, transport: str = "ws") -> Page:
     page = browser.new_context().new_page()
     page.goto(f"{url}/login/{user}" if user else url)
-    page.evaluate(CONNECT, site.realtime.port)
+    page.evaluate(CONNECT, [site.realtime.port, transport])
     return page
+
+
+SPEAK = """
+() => {
+    const bound = name => pusher.subscribe(name).bind_global((event, data) => say(name, event, data))
+    window.rooms = Object.fromEntries(["projects,1,pages", "private-members,1", "presence-lounge", "cache-news"]
+        .map(name => [name, bound(name)]))
+    rooms["presence-lounge"].bind("client-typing", (data, { user_id }) => say("from", user_id))
+    pusher.connection.bind("error", ({data}) => say("error", data?.code))
+    pusher.signin()
+    pusher.user.bind("direct", data => say("direct", data))
+}
+"""
+
+
+@pytest.mark.parametrize("transport", ["ws", "xhr_streaming", "xhr_polling"])
+def test_all_that_there_is_comes_over_each_transport(site: Site, url: str, browser: Browser, transport: str) -> None:
+    library = pusher.Pusher(APP["id"], APP["key"], APP["secret"], ssl=False, host="127.0.0.1", port=site.realtime.port)
+    ann, bob = (visitor(browser, site, url, user, transport) for user in ("7", "8"))
+    ann.evaluate(SPEAK)
+    await_(ann, "cache-news", "pusher:cache_miss")
+    library.trigger("cache-news", "headline", {"a": 1})
+    await_(ann, "cache-news", "headline", {"a": 1})
+    bob.evaluate(SPEAK)
+    await_(bob, "cache-news", "headline", {"a": 1})
+    for page in (ann, bob):
+        page.wait_for_function("Object.values(rooms).every(room => room.subscribed)")
+        page.wait_for_function("rooms['presence-lounge'].members.count === 2 && pusher.user.serverToUserChannel?.subscribed")
+        assert page.evaluate("pusher.connection.connection.transport.name") == transport
+    # Rows, by whatever name the channel is known.
+    site.write()
+    for channel in ("projects,1,pages", "private-members,1"):
+        await_(bob, channel, "create")
+    # To one user alone.
+    library.send_to_user("8", "direct", {"b": 2})
+    await_(bob, "direct", {"b": 2})
+    # What clients say to each other, and where they may not.
+    for channel in ("private-members,1", "presence-lounge", "projects,1,pages"):
+        ann.evaluate("channel => rooms[channel].trigger('client-typing', {on: true})", channel)
+    await_(ann, "error", 4009)
+    await_(bob, "private-members,1", "client-typing", {"on": True})
+    await_(bob, "presence-lounge", "client-typing", {"on": True})
+    await_(bob, "from", "7")
+    assert not bob.evaluate("heard.some(([channel, event]) => channel === 'projects,1,pages' && event === 'client-typing')")
+    assert not ann.evaluate("heard.some(words => words.includes('client-typing') || words[0] === 'direct')")
+    for page in (ann, bob):
+        page.context.close()
 
 
 def test_who_may_join_joins_and_whose_right_ends_is_out(site: Site, url: str, browser: Browser) -> None:
@@ -187,14 +236,17 @@ DEFAULT = """
 """
 
 
-def test_where_no_websocket_gets_through_pusher_js_falls_back(site: Site, url: str, browser: Browser) -> None:
+@pytest.mark.parametrize("transport", ["xhr_streaming", "xhr_polling"])
+def test_where_no_websocket_gets_through_pusher_js_falls_back(site: Site, url: str, browser: Browser, transport: str) -> None:
     page = browser.new_context().new_page()
-    page.clock.install()  # it waits for five seconds before it tries anything else
+    page.clock.install()  # it waits for five seconds before it tries anything else, and then for four
+    if transport == "xhr_polling":
+        page.route("**/xhr_streaming?*", lambda route: route.abort())
     page.goto(url)
     page.evaluate(DEFAULT, [site.realtime.port, free_ports(1)[0]])
-    page.clock.run_for(6000)
+    page.clock.run_for(12_000 if transport == "xhr_polling" else 6000)
     await_(page, "pusher:subscription_succeeded")
-    assert page.evaluate("pusher.connection.connection.transport.name") == "xhr_streaming"
+    assert page.evaluate("pusher.connection.connection.transport.name") == transport
     site.write()
     await_(page, "create", "1")
     page.context.close()

@@ -71,6 +71,7 @@ const options = {
   httpHost: location.hostname,
   httpPort: port,
   forceTLS: false,
+  enabledTransports: ["ws", "xhr_streaming", "xhr_polling"], // none with TLS, which it would try after a while
   unavailableTimeout: 2000,
   channelAuthorization: { endpoint: "/pusher/auth", transport: "ajax" },
 }

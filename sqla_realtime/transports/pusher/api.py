@@ -99,7 +99,7 @@ class ApiHandler(BodyHandler):
 
     def wanted(self) -> set[str]:
         """The attributes that the request asks for."""
-        return {each for each in self._signed.get("info", "").split(",") if each}
+        return _attributes(self._signed.get("info"))
 
 
 class EventsHandler(ApiHandler):
@@ -109,18 +109,19 @@ class EventsHandler(ApiHandler):
         fields = pusher_api.body(bytes(self._body))
         events = pusher_api.published(desk.app.id, fields)
         await self.written(desk.publish(*events))
-        asked = fields.get("info")
-        if not isinstance(asked, str):
-            return {}
-        return {"channels": {event.channel: _state(desk, event.channel, set(asked.split(","))) for event in events}}
+        wanted = _attributes(fields.get("info"))
+        return {"channels": {event.channel: _state(desk, event.channel, wanted) for event in events}} if wanted else {}
 
 
 class BatchHandler(ApiHandler):
     """Publishes several events."""
 
     async def answer(self, desk: Desk, **path: str) -> dict[str, Any]:
-        await self.written(desk.publish(*pusher_api.batched(desk.app.id, pusher_api.body(bytes(self._body)))))
-        return {}
+        fields = pusher_api.body(bytes(self._body))
+        await self.written(desk.publish(*pusher_api.batched(desk.app.id, fields)))
+        asked = [(str(item.get("channel")), _attributes(item.get("info"))) for item in fields["batch"]]
+        told = [_state(desk, channel, wanted) for channel, wanted in asked]
+        return {"batch": told} if any(wanted for _, wanted in asked) else {}
 
 
 class ChannelsHandler(ApiHandler):
@@ -177,6 +178,11 @@ def _named(channel: str) -> Name:
     if name is None:
         raise Bad("There are no channels of this name.")
     return name
+
+
+def _attributes(asked: object) -> set[str]:
+    """What is asked for in ``info``, of a request or of an event."""
+    return {each for each in asked.split(",") if each} if isinstance(asked, str) else set()
 
 
 def _state(desk: Desk, channel: str, info: set[str]) -> dict[str, Any]:

@@ -47,4 +47,6 @@ def called(desks: Desks, key: str, protocol: str) -> Desk | PusherCode:
         return PusherCode.UNKNOWN_APP
     if not protocol:
         return PusherCode.NO_PROTOCOL
+    if not (protocol.isascii() and protocol.isdigit()):
+        return PusherCode.BAD_VERSION
     return desk if protocol == VERSION else PusherCode.UNSUPPORTED_PROTOCOL

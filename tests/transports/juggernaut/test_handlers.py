@@ -15,6 +15,8 @@ from tests.support.models import Page, Project
 from tests.support.scene import Ear, Scene, eventually, live
 from tests.support.socketio import NO_SESSION, UNAUTHORIZED, Poller, Site, handshake, peer, poller, subscribe, unsubscribe
 from tests.support.web import ask
+from tests.support.wire import Wire
+from tests.transports.test_link import ending_of_silence
 
 Make = Callable[..., Site]
 # What a script of a page that is let in is asked for with.
@@ -139,6 +141,26 @@ async def test_signs_of_life_and_nonsense(site: Make) -> None:
         with pytest.raises(ConnectionClosed):
             await client.hear(9)
         assert client.socket.close_code == 4400
+
+
+@live
+async def test_who_answers_nothing_is_closed(site: Make) -> None:
+    made = site(ping_interval=0.2)
+    session = await handshake(made.port)
+    with Wire(made.port) as wire:
+        assert wire.ask(f"/socket.io/1/websocket/{session}", Sec_WebSocket_Protocol=None).status == 101
+        await asyncio.to_thread(ending_of_silence, wire)
+    await eventually(lambda: not made.server._lobby.conversations)
+
+
+@live
+async def test_who_polls_no_more_is_forgotten(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = site()
+    monkeypatch.setattr(mailbox, "AWAY", 0.05)
+    client, other = await poller(made.port, "/observer"), await poller(made.port)
+    await eventually(lambda: not made.server._lobby.conversations)
+    for each in (client, other):
+        assert await each.poll() == [NO_SESSION]
 
 
 @live

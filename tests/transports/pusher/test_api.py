@@ -41,6 +41,22 @@ var client = (name, user) => {
 var told = promise => promise.then(async answer => say("answer", answer.status, await answer.json()))
 """
 
+# Has the test answer whoever asks for a signature.
+ASKING = """...(asked => {
+    globalThis.answer = (number, found) => asked[number](null, found)
+    const customHandler = ({socketId, channelName}, done) => say("asks", asked.push(done) - 1, socketId, channelName ?? null)
+    return {channelAuthorization: {customHandler}, userAuthentication: {customHandler}}
+})([])"""
+# A master key of 32 bytes, that the application's servers share.
+SHARED = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+SEALED = """
+var sealed = new PusherServer({appId: "1", key: "app-key", secret: "a secret of the application",
+    host: "127.0.0.1", port: "%(port)d", useTLS: false, encryptionMasterKeyBase64: "%(key)s"})
+var sealing = {customHandler: ({socketId, channelName}, done) => done(null, sealed.authorizeChannel(socketId, channelName))}
+var reader = new Pusher("app-key", {...options(%(port)d), channelAuthorization: sealing})
+reader.subscribe("private-encrypted-room").bind_global((event, data) => say(event, data))
+"""
+
 
 @pytest.fixture
 def made(scene: Make) -> Scene:
@@ -112,6 +128,11 @@ def test_the_library_for_node_publishes_and_asks(made: Scene, node: Node) -> Non
     assert node.until("answer")[1:] == [200, {"occupied": False}]
     node.run('told(server.triggerBatch([{channel: "news", name: "second", data: {b: 2}}]))')
     assert node.until("answer")[1:] == [200, {}]
+    node.run(
+        'told(server.triggerBatch([{channel: "news", name: "third", data: 1, info: "subscription_count"}, '
+        '{channel: "presence-x", name: "third", data: 1, info: "user_count"}, {channel: "news", name: "third", data: 1}]))'
+    )
+    assert node.until("answer")[1:] == [200, {"batch": [{"subscription_count": 1}, {"user_count": 0}, {}]}]
     node.run('told(server.get({path: "/channels", params: {filter_by_prefix: "private-"}}))')
     assert node.until("answer")[1:] == [200, {"channels": {"private-cache-x": {}}}]
     node.run('bob.user.bind("direct", data => say("direct", data)); bob.user.signinDonePromise.then(() => say("signed in"))')
@@ -145,6 +166,42 @@ def test_pusher_js_is_told_of_those_whom_it_watches(scene: Make) -> None:
         assert heard(node, "ann", "online")[2] == ["8"]
         node.run('watch("eve", "9", Array.from({length: 101}, (_, number) => `user ${number}`))')
         assert heard(node, "eve", "error")[2] == 4302
+
+
+def test_what_the_library_for_python_signs_lets_in(made: Scene, node: Node) -> None:
+    library = pusher.Pusher(app_id="1", key=APP["key"], secret=APP["secret"], host="127.0.0.1", port=made.port, ssl=False)
+    node.run(f"var cid = new Pusher('app-key', {{...options({made.port}), {ASKING}}})")
+    node.run("cid.join = name => cid.subscribe(name).bind_global((event, data) => say(event, name, data))")
+    node.run('cid.user.bind("direct", data => say("direct", data))')
+    node.run('["private-room", "presence-room"].forEach(cid.join); cid.signin()')
+    for _ in range(3):
+        _, number, socket, channel = node.until("asks")
+        if channel is None:
+            answer = library.authenticate_user(socket, {"id": "7"})
+        elif channel.startswith("presence-"):
+            answer = library.authenticate(channel, socket, {"user_id": "7", "user_info": {"name": "Cid"}})
+        else:
+            answer = library.authenticate(channel, socket)
+        node.run(f"answer({number}, {json.dumps(answer)})")
+    node.run("cid.user.signinDonePromise.then(() => say('signed in', cid.user.user_data))")
+    wanted = {"private-room", "presence-room", "signed in"}
+    while wanted:
+        words = node.until(lambda words: words[0] in ("pusher:subscription_succeeded", "signed in"))
+        wanted.discard("signed in" if words[0] == "signed in" else words[1])
+    assert library.users_info("presence-room") == {"users": [{"id": "7"}]}
+    library.send_to_user("7", "direct", {"c": 3})
+    assert node.until("direct")[1] == {"c": 3}
+
+
+def test_what_the_libraries_encrypt_their_client_decrypts(made: Scene, node: Node) -> None:
+    node.run(SEALED % {"port": made.port, "key": SHARED})
+    node.until("pusher:subscription_succeeded")
+    settings = {"app_id": "1", "key": APP["key"], "secret": APP["secret"], "encryption_master_key_base64": SHARED}
+    library = pusher.Pusher(host="127.0.0.1", port=made.port, ssl=False, **settings)
+    library.trigger("private-encrypted-room", "first", {"a": 1})
+    assert node.until("first")[1] == {"a": 1}
+    node.run('told(sealed.trigger("private-encrypted-room", "second", {b: 2}))')
+    assert node.until("second")[1] == {"b": 2}
 
 
 def signed(path: str, body: bytes = b"", *, method: str = "GET", late: float = 0, **query: str) -> str:

@@ -143,6 +143,7 @@ async def test_refusals_are_close_codes(scene: Make) -> None:
     for path, code, reason in [
         ("/app/other?protocol=7", 4001, "unknown-app"),
         ("/app/app-key", 4008, "no-protocol"),
+        ("/app/app-key?protocol=seven", 4006, "bad-version"),
         ("/app/app-key?protocol=3", 4007, "unsupported-protocol"),
         ("/app/app-key?protocol=7&protocol=%ff", 4007, "unsupported-protocol"),
     ]:

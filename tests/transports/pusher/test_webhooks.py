@@ -15,6 +15,7 @@ from sqla_realtime.hub.tally import Tally
 from sqla_realtime.transports.pusher import webhooks
 from sqla_realtime.transports.pusher.webhooks import WAITING, Webhooks
 from tests.hub.pusher_stage import PusherStage
+from tests.support.node_pusher import Node
 from tests.support.pusher_told import Told
 from tests.support.scene import Scene, live
 from tests.transports.pusher.test_socket import APP
@@ -45,6 +46,29 @@ async def test_an_application_is_told_who_comes_until_it_takes_it(
             assert events[0] == {"name": "channel_occupied", "channel": "cache-news"}
         events += [] if len(events) > 1 else (await told.next())["events"]
         assert events[1] == {"name": "cache_miss", "channel": "cache-news"}
+
+
+# Pusher's library for node: what it makes of a request, and of the same one with another body and another key.
+CHECK = """
+((headers, body) => {
+    const library = new PusherServer({appId: "1", key: "app-key", secret: "a secret of the application", host: "127.0.0.1"})
+    const hook = (rawBody, changed) => library.webhook({headers: {...headers, ...changed}, rawBody})
+    say(hook(body).isValid() && hook(body).getEvents(), hook(body + " ").isValid(), hook(body, {"x-pusher-key": "x"}).isValid())
+})(...%s)
+"""
+
+
+@live
+async def test_the_library_for_node_takes_it_too(scene: Make, told: Told) -> None:
+    made = scene(pusher=[APP | {"webhook": told.url}])
+    made.realtime.channel("news")(anyone)
+    async with connect(f"ws://127.0.0.1:{made.port}/app/app-key?protocol=7") as socket:
+        await socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "news"}}))
+        headers, body = await asyncio.to_thread(told.requests.get, timeout=20)
+    with Node() as node:
+        lower = {name.lower(): value for name, value in headers.items()}
+        node.run(CHECK % json.dumps([lower, body.decode()]))
+        assert node.until(bool) == [[{"name": "channel_occupied", "channel": "news"}], False, False]
 
 
 @live
