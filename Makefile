@@ -46,7 +46,7 @@ demo-fastapi: $(VENV)/.installed-demo-fastapi  ## run the FastAPI demo in the fo
 
 test: $(VENV)/.installed-test $(OLDEST)/.installed browser servers check client-tests panels  ## everything that CI runs: check, JavaScript tests, Python tests
 	@sh scripts/beside.sh '$(MAKE) --no-print-directory oldest' '$(BIN)/python -m pytest -q -m beside' \
-		-- $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not beside'
+		-- $(BIN)/python -m pytest -n 3 --dist worksteal -m 'not beside'
 
 oldest: $(OLDEST)/.installed  ## the tests of capture and schemas with the oldest versions that setup.cfg admits
 	@$(OLDEST)/bin/python -m pytest -q tests/capture tests/schema

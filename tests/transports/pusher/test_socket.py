@@ -145,7 +145,7 @@ async def test_refusals_are_close_codes(scene: Make) -> None:
         ("/app/app-key", 4008, "no-protocol"),
         ("/app/app-key?protocol=seven", 4006, "bad-version"),
         ("/app/app-key?protocol=3", 4007, "unsupported-protocol"),
-        ("/app/app-key?protocol=7&protocol=%ff", 4007, "unsupported-protocol"),
+        ("/app/app-key?protocol=7&protocol=%ff", 4006, "bad-version"),
     ]:
         error = {"event": "pusher:error", "data": {"code": code, "message": reason}}
         assert await closed(made.port, path) == ([error], code, reason)
