@@ -178,12 +178,15 @@ class Relay:
                     log.warning("%s is waited for: %s [relay-waits]", self._receiver.name, type(error).__name__)
                 tries = await _pause(tries)
                 continue
-            if refusal is not None:
-                log.error(
-                    "%s refuses %d events, which are skipped: %s [relay-refused]", self._receiver.name, len(batch), refusal
-                )
-            elif tries:
-                log.warning("%s takes events again. [relay-back]", self._receiver.name)
+            if refusal is None:
+                if tries:
+                    log.warning("%s takes events again. [relay-back]", self._receiver.name)
+            elif len(batch) > 1:
+                for event in batch:  # nobody says which of them it is about
+                    await self._send([event])
+            else:
+                name = batch[0]["channel"]
+                log.error("%s refuses an event in %s, which is skipped: %s [relay-refused]", self._receiver.name, name, refusal)
             return
 
 

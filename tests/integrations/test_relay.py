@@ -143,20 +143,23 @@ async def test_where_the_position_is_lost_it_begins_at_the_head_and_says_so(
 
 
 class Moody(BaseHTTPRequestHandler):
-    """Answers as it is told, 200 in the end, and keeps what it was sent."""
+    """Answers as it is told, 200 in the end, and keeps what it was sent. It refuses every request with its ``poison`` in it."""
 
     moods: list[int]
+    poison = "poison"
+    last = ""
     taken: list[tuple[int, str]]
     calm: threading.Event
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status = self.moods.pop(0) if self.moods else 200
-        self.taken.append((status, json.loads(body["batch"][0]["data"])["record"]["title"]))
+        titles = "".join(json.loads(event["data"])["record"]["title"] for event in body["batch"])
+        status = self.moods.pop(0) if self.moods else 400 if self.poison in titles else 200
+        self.taken.append((status, titles))
         self.send_response(status)
         self.end_headers()
         self.wfile.write(b"{}")
-        if not self.moods:
+        if not self.moods and titles.endswith(self.last):
             self.calm.set()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -196,6 +199,21 @@ async def test_what_may_pass_is_tried_again_and_what_is_refused_blocks_nothing(
     assert handler.taken == tried
     codes = [ear.text.count(f"[{code}]") for code in ("relay-waits", "relay-back", "relay-refused")]
     assert codes == [1, 1, 2], ear.text
+
+
+@live
+async def test_what_is_refused_takes_nothing_along(
+    source: Realtime, writer: sessionmaker[Session], tmp_path: Path, ear: Ear, moody: tuple[type[Moody], int]
+) -> None:
+    handler, port = moody
+    handler.poison, handler.last = "b", "d"
+    async with relaying(source, port, tmp_path / "state", "pages"):
+        for titles in ("abc", "d"):
+            with writer.begin() as session:
+                session.add_all([Page(title=title) for title in titles])
+        assert await asyncio.to_thread(handler.calm.wait, PATIENCE)
+    assert handler.taken == [(400, "abc"), (200, "a"), (400, "b"), (200, "c"), (200, "d")]
+    assert ear.text.count("refuses an event in pages") == 1
 
 
 APPLICATION = "from tests.support.shared_app import make\n\nrealtime = make({!r})[0]\n"
