@@ -28,7 +28,7 @@ def describe(registry: Registry) -> list[str]:
 
 
 def _alias(publication: Publication) -> str:
-    return "" if publication.alias is None else f", for Juggernaut {publication.alias.text}"
+    return "" if publication.alias is None else f", also called {publication.alias.text}"
 
 
 def _withheld(publication: Publication) -> list[str]:

@@ -39,7 +39,7 @@ def test_what_is_sent_what_is_kept_and_who_may_join() -> None:
         "Seat on halls/{hall} (joined by rule may_join)",
         "    sends: place",
         "    keeps: row, hall",
-        "Team on teams, for Juggernaut /observer (nobody may join: it has no rule)",
+        "Team on teams, also called /observer (nobody may join: it has no rule)",
         "    sends: id, name",
         "    keeps: nothing",
     ]
