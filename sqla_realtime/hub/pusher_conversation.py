@@ -198,7 +198,6 @@ class PusherConversation(Conversation):
         vouched = pusher_signatures.vouched(app.key, app.secret, text, message.auth)
         if not vouched or person.id is None or (self._user is not None and self._user.id != person.id):
             self._house.tally.note(ErrorCode.FORBIDDEN)
-            self.connection.send(pusher.error(PusherCode.UNAUTHORIZED, "The signature does not hold."))
             self.connection.close(PusherCode.UNAUTHORIZED)
         elif any(doubt(person.id, "", "") for doubt in self._doubts) or self._expire(person):
             self.connection.close(PusherCode.RECONNECT)

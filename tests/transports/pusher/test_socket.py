@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from sqla_realtime.protocol.codes import CloseCode
 from tests.support.models import Account, AccountOut, Page, PageOut, Project
 from tests.support.node_pusher import Node
 from tests.support.processes import free_ports
-from tests.support.scene import Scene, live
+from tests.support.pusher_peer import PusherPeer
+from tests.support.scene import Ear, Scene, live
 from tests.support.wire import Wire
 from tests.transports.test_link import ending_of_silence
 
@@ -176,6 +178,64 @@ async def test_who_answers_no_ping_of_a_websocket_is_told_the_same(scene: Make) 
     with Wire(made.port) as wire:
         assert wire.ask("/app/app-key?protocol=7", Sec_WebSocket_Protocol=None).status == 101
         assert ending_of_silence(wire) == (4201, b"pong-missing")
+
+
+def said(event: str, data: dict[str, str], **more: str) -> str:
+    return json.dumps({"event": event, "data": data, **more})
+
+
+def join(channel: str, **signed: str) -> str:
+    return said("pusher:subscribe", {"channel": channel, **signed})
+
+
+FORGED, MEMBER = "app-key:" + "0" * 64, json.dumps({"user_id": "7"})
+REFUSED, ERROR = "pusher:subscription_error", "pusher:error"
+BAD: list[tuple[str, str | None, int | None, int | None]] = [
+    # Nobody learns from an answer whether there is such a channel.
+    *((join(name), REFUSED, 403, None) for name in ("a/b", "nowhere", "members", "private-members", "#server-to-user-7", "#x")),
+    (join("private-members", auth=FORGED), REFUSED, 403, None),
+    (join("private-members", auth="other:" + "0" * 64), REFUSED, 403, None),
+    (join("presence-members", auth=FORGED, channel_data=MEMBER), REFUSED, 403, None),
+    (join("x" * 201), ERROR, None, None),
+    (said("client-x", {}, channel="news"), ERROR, 4009, None),
+    (said("client-x", {}, channel="private-members"), ERROR, 4009, None),
+    (said("client-x", {"a": "x" * 10_500}, channel="news"), ERROR, None, None),
+    (said("client-x", {"a": "x" * 16_500}, channel="news"), None, None, 1009),
+    (said("pusher:signin", {"auth": FORGED, "user_data": '{"id": "7"}'}), ERROR, 4009, 4009),
+    (said("pusher_internal:member_added", {}), ERROR, None, None),
+    ("{", ERROR, None, None),
+]
+
+
+@live
+async def test_bad_input_has_its_error_and_costs_nobody_else_anything(scene: Make, ear: Ear) -> None:
+    made = scene(pusher=[APP])
+    made.realtime.channel("members")(signed_in)
+    made.realtime.channel("news")(anyone)
+    url = f"ws://127.0.0.1:{made.port}/app/app-key?protocol=7"
+    ear.secrets += [FORGED, "x" * 200]
+    async with PusherPeer(made.port, APP, "7") as innocent:
+        await innocent.join("projects,1,pages")
+        for message, event, code, ended in BAD:
+            async with connect(url) as socket:
+                await socket.recv()
+                await socket.send(message)
+                answers = []
+                with suppress(ConnectionClosed):
+                    await socket.send(said("pusher:ping", {}))
+                    while not answers or answers[-1]["event"] != "pusher:pong":
+                        answers.append(json.loads(await socket.recv()))
+                answers = [each for each in answers if each["event"] != "pusher:pong"]
+            assert [each["event"] for each in answers] == ([] if event is None else [event]), message[:80]
+            for each in answers:
+                data = json.loads(each["data"]) if isinstance(each["data"], str) else each["data"]
+                assert data.get("code", data.get("status")) == code, message[:80]
+            assert socket.close_code == (ended or 1000), message[:80]
+        await asyncio.to_thread(made.write)
+        await innocent.until("create")
+        assert [event for event, _, _ in innocent.heard] == [
+            "pusher:connection_established", "pusher_internal:subscription_succeeded", "create"
+        ]  # fmt: skip
 
 
 @live
