@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 # So many may wait to be written or answered. Beyond that nothing is taken that was only said: it may be lost, and must not be
 # piled up for as long as the database is away.
-WAITING = 2000
+WAITING = 500
 
 
 class _Ticket:

@@ -14,6 +14,8 @@ from sqla_realtime.brokers.journal import Journal
 
 T = TypeVar("T")
 Question = Callable[[Journal, Connection], T]
+# So many are answered before what is new in the log has its turn: there may be no end of them.
+AT_ONCE = 100
 
 
 class Questions:
@@ -32,9 +34,9 @@ class Questions:
         return future
 
     def answer(self, journal: Journal, connection: Connection, begin: Callable[[], None]) -> None:
-        """Answer all; ``begin`` is called before each. Where the connection is lost, which raises, what is left stays to be
-        answered on the next one."""
-        while self._asked:
+        """Answer those that wait, or so many of them; ``begin`` is called before each. Where the connection is lost, which
+        raises, what is left stays to be answered on the next one."""
+        for _ in range(min(len(self._asked), AT_ONCE)):
             future, question = self._asked[0]
             begin()
             if not future.cancelled():

@@ -216,7 +216,7 @@ class Reader:
                 self._catch_up(journal, connection)
                 self._tidier.tidy(journal, connection, self._ring.bounds.age)
             self._tries, self.failure = 0, None  # a whole look
-            if not journal.heard():
+            if not (self.asked or journal.heard()):
                 self._rest(ear)
 
     def _rest(self, ear: int | None) -> None:

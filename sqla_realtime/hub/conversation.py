@@ -139,7 +139,7 @@ class Conversation:
         try:
             while (self._inbox or self._rights.in_doubt) and self.connection.close_code is None:
                 await self._rights.review()
-                if self._inbox:
+                if self._inbox and self.connection.close_code is None:  # it may have lost its rights meanwhile
                     await self._handle(self._inbox.pop(0))
         except Exception as error:
             if not isinstance(error, Ending):

@@ -44,8 +44,11 @@ class Siblings:
             self._places[place] = add_accept_handler(place, self._come)
 
     def claim(self, place: str) -> Callable[[], None]:
-        """Be found at one more place, if nobody is, until what this gives is called. Calling it twice changes nothing."""
-        taken = self._family.take(place)
+        """Be found at one more place, if nobody is and a file is left for it, until what this gives is called. Calling it twice
+        changes nothing."""
+        taken = None
+        with suppress(OSError):
+            taken = self._family.take(place)
         if taken is None:
             return lambda: None
         self._places[taken] = add_accept_handler(taken, self._come)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from sqla_realtime.brokers.questions import Questions
+from sqla_realtime.brokers.questions import AT_ONCE, Questions
 from sqla_realtime.brokers.sqlite import SqliteJournal
 from sqla_realtime.errors import LogMissing
 
@@ -50,6 +50,14 @@ def test_what_was_asked_on_a_connection_that_is_lost_is_asked_again(connection: 
     cancelled.cancel()
     questions.answer(SqliteJournal(), connection, nothing)
     assert (future.result(0), len(tries)) == ("answered", 2)
+
+
+def test_whoever_asks_on_and_on_has_no_end_of_turns(connection: Connection) -> None:
+    questions = Questions()
+    questions.ask(lambda journal, connection: [questions.ask(lambda *asked: None) for _ in range(AT_ONCE + 1)])
+    for left in (AT_ONCE + 1, 1, 0):
+        questions.answer(SqliteJournal(), connection, nothing)
+        assert len(questions) == left
 
 
 def test_so_many_are_refused_and_whoever_asked_later_is_not(connection: Connection) -> None:

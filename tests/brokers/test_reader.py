@@ -145,3 +145,24 @@ def test_what_is_old_is_purged_in_portions_until_nothing_is_left(log: DatabaseLo
 
     asyncio.run(scene())
     assert set(ages) == {log.broker._running().bounds.age + tidier.MARGIN}
+
+
+def test_whoever_asks_on_and_on_keeps_nobody_from_commits(log: DatabaseLog) -> None:
+    async def scene() -> None:
+        async with aclosing(log.broker.follow(await log.broker.head())) as entries:
+            reader, going = log.broker._running(), [True]
+
+            def again(*asked: Any) -> None:
+                if going:
+                    reader.ask(again)
+
+            log.write(commit(1)).commit()
+            await take(entries, 1)
+            reader.ask(again)
+            log.write(commit(2)).commit()
+            try:
+                assert [entry.commit for entry in await take(entries, 1)] == [commit(2)]
+            finally:
+                going.clear()
+
+    asyncio.run(scene())

@@ -11,7 +11,9 @@ import pytest
 
 from sqla_realtime.commit import Event
 from sqla_realtime.hub.pusher_conversation import EVENTS
+from sqla_realtime.hub.rights import Rights
 from sqla_realtime.protocol.codes import CloseCode
+from sqla_realtime.protocol.pusher_codes import PusherCode
 from tests.hub.pusher_stage import Caller, PusherStage
 from tests.support.virtual import run
 
@@ -373,5 +375,22 @@ def test_who_is_in_one_of_an_aliass_channels_by_right_loses_it_with_that() -> No
         assert client.code is None
         stage.stage.house.recheck("ruled")
         assert client.code == 4200
+
+    play(scene)
+
+
+def test_whoever_is_closed_while_rules_are_asked_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: PusherStage) -> None:
+        client, other = stage.client(), stage.client()
+        for each in (client, other):
+            await each.join("private-no")
+        other.heard()
+
+        async def review(rights: Rights) -> None:
+            client.connection.close(PusherCode.RECONNECT)
+
+        monkeypatch.setattr(Rights, "review", review)
+        await client.say("client-a", 1, channel="private-no")
+        assert other.heard() == []
 
     play(scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -276,4 +277,15 @@ async def test_whoever_sends_too_much_before_an_answer_is_cut(site: Make, monkey
     with suppress(ConnectionError):
         assert await reader.read() == b""
     writer.close()
+    assert await send(here.port) == 204
+
+
+@live
+async def test_where_no_file_is_left_a_session_is_found_in_its_own_process(site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*family: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    here = site()
+    monkeypatch.setattr(families.Family, "take", full)
+    assert (await poll(here.port))[0] == "o"
     assert await send(here.port) == 204

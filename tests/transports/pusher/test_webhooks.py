@@ -89,6 +89,11 @@ async def test_what_is_never_taken_is_dropped_in_the_end(told: Told) -> None:
     for number in range(WAITING + 5):
         hooks.note({"name": str(number)})
     assert [len(hooks._waiting), hooks._waiting[0]] == [WAITING, {"name": "5"}]
+    for _ in range(2 * WAITING):
+        hooks.note({"name": "cache_miss"})
+    assert [len(hooks._waiting), hooks._waiting[0]] == [WAITING, {"name": "5"}]
+    hooks.note({"name": "member_removed"})
+    assert [len(hooks._waiting), hooks._waiting[0], hooks._waiting[-1]] == [WAITING, {"name": "6"}, {"name": "member_removed"}]
     hooks.close()
 
 
