@@ -21,6 +21,16 @@ class PageOut(BaseModel):
     edited_by: str
 
 
+class Profile(BaseModel):
+    """What those who have a project open may see of each other."""
+
+    name: str
+
+
+class Typing(BaseModel):
+    """Somebody writes a title. Nothing of it is said."""
+
+
 realtime.publish(Page, schema=PageOut, channel="projects/{project_id}/pages")
 # The same for the page of Spine, by the name that the clients of Juggernaut and of Pusher know it by.
 realtime.publish(Page, schema=PageOut, channel="shared", where=Page.project_id == 1, alias="/observer")
@@ -32,7 +42,7 @@ def user_of(identity: Identity) -> User | None:
     return db.session.get(User, int(identity.id))
 
 
-@realtime.channel("projects/{project_id}/pages")
+@realtime.channel("projects/{project_id}/pages", presence=Profile, events={"typing": Typing})
 def may_join(user: User | None, project_id: int) -> bool:
     """Members only. Whoever is refused learns nothing, not even whether the project exists."""
     return user is not None and user.can_read(project_id)

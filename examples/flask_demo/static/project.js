@@ -7,6 +7,7 @@ import { Table } from "./table.js"
 import { showStatus } from "./status.js"
 import { watchLife } from "./life.js"
 import { listening } from "./listening.js"
+import { showHere } from "./here.js"
 import "./second.js"
 import "./sign-in.js"
 
@@ -15,6 +16,8 @@ const { channel, url } = $("project").dataset
 
 const client = connect()
 const pages = client.collection(channel)
+
+showHere(client, channel, $("columns"), $("here"))
 
 const journal = new Journal($("journal"))
 const table = new Table($("rows"), {

@@ -166,7 +166,7 @@ def test_names_are_escaped(app: Flask, ada: FlaskClient) -> None:
 
 def test_the_drawer_shows_the_running_code(ada: FlaskClient) -> None:
     html = ada.get("/projects/1").text
-    assert "@realtime.channel(&#34;projects/{project_id}/pages&#34;)" in html
+    assert "@realtime.channel(&#34;projects/{project_id}/pages&#34;, presence=Profile" in html
     assert "keeps: private_notes" in html
 
 

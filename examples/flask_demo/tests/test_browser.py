@@ -43,6 +43,21 @@ def test_the_chip_says_over_what_and_the_journal_whose_commit_it_was(ada: Window
     assert ["origin" in window.commits[0] for window in (ada, grace)] == [True, False]
 
 
+def test_who_is_here_and_who_is_writing(ada: Window, grace: Window) -> None:
+    for window in (ada, grace):
+        expect(window.page.locator("#here")).to_contain_text("2 people here")
+        expect(window.page.locator("#here .avatar")).to_have_count(2)
+    grace.page.locator("#add input").press_sequentially("Not")
+    expect(ada.page.locator("#here")).to_contain_text("Grace is writing")
+    expect(grace.page.locator("#here")).not_to_contain_text("writing")
+    expect(ada.page.locator("#here")).not_to_contain_text("writing")
+    grace.page.reload()
+    expect(grace.page.locator("#here")).to_contain_text("2 people here")
+    grace.page.close()
+    expect(ada.page.locator("#here")).to_contain_text("1 person here")
+    assert ada.errors == []
+
+
 def test_a_click_signs_in(demo: Demo, open_window: OpenWindow) -> None:
     window = open_window(None, "/")
     window.page.get_by_role("button", name="Grace").click()
