@@ -45,8 +45,12 @@ def spelled(request: HTTPServerRequest, body: bytes) -> bytes:
 
 def taken_off(stream: IOStream) -> tuple[socket.socket, bytes]:
     """The socket of a stream, which is closed by that, and what has come already and was not asked for. Raises Finish where
-    that is too much."""
-    connection = stream.socket.dup()
+    that is too much, or the system has no file for it."""
+    try:
+        connection = stream.socket.dup()
+    except OSError:  # no file is left for it, and nobody else has the stream any more
+        stream.close()
+        raise Finish from None
     behind = asyncio.ensure_future(stream.read_bytes(BEHIND, partial=True))
     stream.close()
     found = behind.result() if behind.done() and behind.exception() is None else b""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.iostream import IOStream, StreamClosedError
+from tornado.web import Finish
 
 from sqla_realtime.transports.handover import Handed, give, receive, spelled, taken_off
 from tests.support.scene import live
@@ -89,4 +91,21 @@ async def test_what_is_no_handover_is_closed() -> None:
                 with pytest.raises(EOFError):
                     await receive(there, most)
         server.close()
+        assert client.recv(1) == b""
+
+
+@live
+async def test_where_no_file_is_left_for_it_the_connection_is_closed() -> None:
+    client, server = socket.socketpair()
+
+    class Full(socket.socket):
+        def dup(self) -> socket.socket:
+            raise OSError(errno.EMFILE, "full")
+
+    with client:
+        stream = IOStream(Full(fileno=server.detach()))
+        stream.socket.setblocking(False)
+        with pytest.raises(Finish):
+            taken_off(stream)
+        assert stream.closed()
         assert client.recv(1) == b""
