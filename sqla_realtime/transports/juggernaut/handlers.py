@@ -16,7 +16,7 @@ from sqla_realtime.protocol.codes import ErrorCode
 from sqla_realtime.protocol.juggernaut import DISCONNECT, NO_SESSION, NOOP, packets, payload
 from sqla_realtime.schema.aliases import Aliases
 from sqla_realtime.transports.handshake import origin_of
-from sqla_realtime.transports.juggernaut.desk import Desk
+from sqla_realtime.transports.juggernaut.switchboard import Switchboard
 from sqla_realtime.transports.line import sent_away
 from sqla_realtime.transports.link import Link
 from sqla_realtime.transports.lobby import Lobby
@@ -30,9 +30,9 @@ _SESSION = r"([A-Za-z0-9_-]{1,80})"
 class JuggernautSocketHandler(SocketHandler):
     """The WebSocket of a session. Like every other one it is let in by its cookie; the session is no more than its name."""
 
-    def initialize(self, desk: Desk) -> None:  # type: ignore[override]
-        super().initialize(desk.lobby)
-        self._desk = desk
+    def initialize(self, switchboard: Switchboard) -> None:  # type: ignore[override]
+        super().initialize(switchboard.lobby)
+        self._switchboard = switchboard
 
     @property
     def place(self) -> str:
@@ -43,19 +43,19 @@ class JuggernautSocketHandler(SocketHandler):
 
     def begin(self, stream: IOStream, subprotocol: str | None, handshake: Handshake) -> None:
         session = self.path_args[0]
-        self._desk.expects(session)
-        reader = self._desk.reader()
-        talk = self._desk.talk(reader, handshake)
+        self._switchboard.expects(session)
+        reader = self._switchboard.reader()
+        talk = self._switchboard.talk(reader, handshake)
         Link(self._lobby, talk, reader, stream)
-        self._desk.begin(talk, session)
+        self._switchboard.begin(talk, session)
 
 
 class _PlainHandler(SessionHandler):
     """Answers with text, or with a script where one asks."""
 
-    def initialize(self, desk: Desk) -> None:  # type: ignore[override]
-        super().initialize(desk.sessions)
-        self._desk = desk
+    def initialize(self, switchboard: Switchboard) -> None:  # type: ignore[override]
+        super().initialize(switchboard.sessions)
+        self._switchboard = switchboard
 
     @property
     def place(self) -> str:
@@ -100,7 +100,7 @@ class HandshakeHandler(_PlainHandler):
         except Refused as refused:
             self.refuse(refused)
         else:
-            self.say(self._desk.handshake(), self.get_query_argument("jsonp", None))
+            self.say(self._switchboard.handshake(), self.get_query_argument("jsonp", None))
 
 
 class PollHandler(_PlainHandler):
@@ -108,7 +108,7 @@ class PollHandler(_PlainHandler):
 
     async def get(self, session: str) -> None:
         try:
-            if self._desk.expects(session):
+            if self._switchboard.expects(session):
                 await self.line_up()
                 box: Mailbox | None = self._open(session)
             else:
@@ -149,7 +149,7 @@ class PollHandler(_PlainHandler):
 
     def _open(self, session: str) -> Mailbox:
         """Raises Refused for one too many: a client that has not begun would ask again at once, whatever a packet says."""
-        box = self._desk.open(session, self._lobby.handshake(self.named(), self.request.remote_ip or ""))
+        box = self._switchboard.open(session, self._lobby.handshake(self.named(), self.request.remote_ip or ""))
         if box.close_code is not None:
             raise sent_away()
         return box
@@ -185,7 +185,7 @@ def routes(lobby: Lobby, aliases: Aliases) -> list[Any]:
     """The routes, none where there is no alias."""
     if not aliases:
         return []
-    parts = {"desk": Desk(lobby, aliases)}
+    parts = {"switchboard": Switchboard(lobby, aliases)}
     return [
         (r"/socket\.io/1/?", HandshakeHandler, parts),
         (rf"/socket\.io/1/websocket/{_SESSION}", JuggernautSocketHandler, parts),

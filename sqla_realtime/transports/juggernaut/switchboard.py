@@ -22,7 +22,7 @@ TRANSPORTS = "websocket,xhr-polling,jsonp-polling"
 _VIA = re.compile(r".*-([0-9]{1,5})-([0-9]{1,2})")
 
 
-class Desk:
+class Switchboard:
     """Loop thread only. ``sessions`` are those of who polls."""
 
     def __init__(self, lobby: Lobby, aliases: Aliases) -> None:

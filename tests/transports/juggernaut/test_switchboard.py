@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqla_realtime.protocol.juggernaut import Label
 from sqla_realtime.schema.publication import Publication
-from sqla_realtime.transports.juggernaut.desk import label_of
+from sqla_realtime.transports.juggernaut.switchboard import label_of
 
 
 class Base(DeclarativeBase):
