@@ -91,6 +91,14 @@ def test_a_reader_that_hears_nothing_comes_back_and_misses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reader, "RETRY_CAP", 0.05)
+    news: list[bool] = []
+    note = reader.Reader._note
+
+    def noted(self: reader.Reader, error: Exception) -> None:
+        news.append(self.failure is None)
+        note(self, error)
+
+    monkeypatch.setattr(reader.Reader, "_note", noted)
 
     async def scene(log: DatabaseLog, begin: Callable[[], None], end: Callable[[], None]) -> None:
         log.broker.configure(log.broker._bounds, patience=SOON)
@@ -114,7 +122,8 @@ def test_a_reader_that_hears_nothing_comes_back_and_misses_nothing(
 
     with fault(engine) as (url, begin, end), opened(engine, url=url, deadline=SOON) as log:
         asyncio.run(scene(log, begin, end))
-    assert caplog.text.count("[log-lost]") == 1
+    # Once for each time that it was lost: a machine that others use may be late once more.
+    assert caplog.text.count("[log-lost]") == sum(news) >= 1
     assert "LogUnreachable" in caplog.text
 
 
