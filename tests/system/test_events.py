@@ -104,9 +104,11 @@ def who(peer: Peer) -> set[str]:
 def test_members_are_those_of_both(ports: list[int]) -> None:
     async def scene() -> None:
         async with Peer(ports[0]) as ann, Peer(ports[1]) as bob, Peer(ports[0]) as tab:
-            for peer, user in ((ann, "1"), (bob, "2"), (tab, "2")):
+            for peer, user in ((ann, "1"), (bob, "2")):
                 await come(peer, user)
-            for peer in (ann, bob, tab):
+            await sees(ann, "1", "2")  # before there is one at ann's server, who would be seen there without the other
+            await come(tab, "2")
+            for peer in (bob, tab):
                 await sees(peer, "1", "2")
             for number, peer in enumerate((bob, tab), 30):
                 await ask(peer, {"type": "depart", "id": number, "channel": ROOM})
