@@ -126,7 +126,7 @@ class Broadcaster:
             if not self._company.hear(event):
                 self.house.gathering.hear(event)
                 self._desks.hear(event)
-        except Exception:
+        except Exception:  # a mistake of ours: the feed must not end by it
             log.exception("Something that was said could not be told. [event-failed]")
 
     def _enter(self, *events: Event) -> Future[Any]:

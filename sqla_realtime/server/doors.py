@@ -155,7 +155,7 @@ class ApplicationDoorkeeper(Doorkeeper):
             return await self._workers.run(self._assembly(channel).profile, user)
         except (Ending, Refused):
             raise
-        except Exception:
+        except Exception:  # the application's own attributes may raise anything
             log.exception("What is shown of a member of %s could not be read off the user. [presence-failed]", channel)
             raise Refused(ErrorCode.PRESENCE_FAILED, "What is shown of a member could not be read.", _PROFILE) from None
 
@@ -173,7 +173,7 @@ class ApplicationDoorkeeper(Doorkeeper):
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(map(str, first["loc"])) or "data"
             raise Refused(ErrorCode.INVALID_EVENT, f"{place}: {first['msg']}") from None
-        except Exception:
+        except Exception:  # so may its models' validators
             log.exception("The model of event %r of %s failed. [presence-failed]", name, channel)
             raise Refused(ErrorCode.PRESENCE_FAILED, "The event could not be checked.") from None
 

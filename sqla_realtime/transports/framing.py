@@ -10,7 +10,6 @@ from dataclasses import dataclass
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 # Close codes of RFC 6455 7.4.1, as far as a server says them.
-NORMAL = 1000
 PROTOCOL_ERROR = 1002
 NOT_TEXT = 1007
 TOO_BIG = 1009

@@ -52,6 +52,7 @@ class Sessions:
 class SessionHandler(BodyHandler):
     """A request of a session: it takes what has come for the client, or brings what the client says."""
 
+    # Tornado calls it with what the route was given, which is each handler's own; so do those that derive from this.
     def initialize(self, sessions: Sessions) -> None:  # type: ignore[override]
         super().initialize(sessions.lobby)
         self._sessions = sessions
